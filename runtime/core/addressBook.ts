@@ -38,7 +38,11 @@ export type AddressBook = {
     readonly pools: readonly PoolKey[]
   }
   /** Chainlink feed (the proxy that consumers read) of each asset's US dollar price. */
-  readonly chainlink: readonly { readonly asset: Address; readonly feed: Address; readonly heartbeat: number }[]
+  readonly chainlink: readonly {
+    readonly asset: Address
+    readonly feed: Address
+    readonly heartbeat: number
+  }[]
   /** Our own contracts. Absent where they are not deployed: then plans that need them are refused. */
   readonly rialto?: {
     readonly batchAccount: Address

@@ -1,0 +1,23 @@
+/**
+ * The time of day. Nothing in `runtime`, `strategies` or `agents` asks the operating system for it: a live run
+ * is handed the system's clock, a backtest and a test a clock of their own.
+ *
+ * Decisions use the *chain's* time (a block's timestamp); this clock is for deadlines, logs and durations.
+ */
+export type Clock = {
+  /** Milliseconds since the epoch. */
+  now(): number
+}
+
+export const systemClock: Clock = { now: () => Date.now() }
+
+/** A clock that stands still until it is told to move. @example const clock = manualClock(0); clock.advance(5) */
+export function manualClock(start: number): Clock & { advance(milliseconds: number): void } {
+  let time = start
+  return {
+    now: () => time,
+    advance: (milliseconds) => {
+      time += milliseconds
+    },
+  }
+}

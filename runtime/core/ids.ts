@@ -1,0 +1,49 @@
+import { type Hex, keccak256, stringToHex } from 'viem'
+import { InvalidInputError } from './errors.ts'
+
+declare const id: unique symbol
+type Id<Name extends string> = string & { readonly [id]: Name }
+
+/** A 32-byte hash as lower-case hex. */
+export type Hash = Hex
+/** An agent, by the name the owner gave it: letters, digits and dashes. */
+export type AgentId = Id<'AgentId'>
+/** One pass of one agent over one block: `<agent>.<block hash>`. Also the id of its queue job. */
+export type RunId = Id<'RunId'>
+/** The one intent of a run. A run has at most one, so its id follows from the run's. */
+export type IntentId = Id<'IntentId'>
+/** One set of signed bytes for an intent: `<intent>.<n>`. */
+export type AttemptId = Id<'AttemptId'>
+/** A stretch of the journal that belongs to one chain with one genesis. */
+export type EpochId = Id<'EpochId'>
+
+/**
+ * @throws {InvalidInputError} when the name holds anything but letters, digits and dashes.
+ * @example agentId('lending-guardian')
+ */
+export function agentId(name: string): AgentId {
+  if (!/^[a-z0-9][a-z0-9-]{0,62}$/i.test(name))
+    throw new InvalidInputError(`"${name}" cannot name an agent.`, {
+      fix: 'Use letters, digits and dashes, at most 63 of them.',
+    })
+  return name as AgentId
+}
+
+/**
+ * The id of the run of an agent on a block.
+ *
+ * It holds the block's *hash*: with its number, the block that replaces another in a reorganisation would be
+ * taken for the one that was already seen. It holds no ":", which BullMQ refuses in job ids.
+ *
+ * @example runId(agentId('guardian'), '0xabc…') // 'guardian.0xabc…'
+ */
+export const runId = (agent: AgentId, blockHash: Hash): RunId => `${agent}.${blockHash}` as RunId
+
+/** The id of the run's intent: the first 16 bytes of the run id's Keccak-256, as hex. */
+export const intentId = (run: RunId): IntentId => keccak256(stringToHex(run)).slice(2, 34) as IntentId
+
+/** The id of the n-th attempt at an intent, from 1. */
+export const attemptId = (intent: IntentId, n: number): AttemptId => `${intent}.${n}` as AttemptId
+
+/** The epoch of a chain: its id and its genesis, so that another genesis starts another epoch. */
+export const epochId = (chainId: number, genesisHash: Hash): EpochId => `${chainId}.${genesisHash}` as EpochId

@@ -1,0 +1,181 @@
+import type { Address } from 'viem'
+import type { DecisionSource } from './agent.ts'
+import type { AgentId, AttemptId, EpochId, Hash, IntentId, RunId } from './ids.ts'
+import type { Action, IntentKind } from './intent.ts'
+import type { Outcome, SignedAttempt } from './lifecycle.ts'
+import type { Usd, Wad } from './units.ts'
+import type { TradingState, Verdict } from './verdict.ts'
+
+/** `decided` has an intent or nothing to do; `failed` ended with an error and may be run again. */
+export type RunStatus = 'started' | 'decided' | 'failed'
+
+export type RunRecord = {
+  readonly id: RunId
+  readonly epoch: EpochId
+  readonly agent: AgentId
+  readonly account: Address
+  readonly blockNumber: bigint
+  readonly blockHash: Hash
+  readonly status: RunStatus
+  readonly decision: DecisionRecord | null
+}
+
+/** What a run decided. */
+export type DecisionRecord = {
+  readonly snapshotHash: Hash
+  readonly intent: IntentKind
+  readonly reason: string
+  readonly source: DecisionSource
+  readonly fallbackReason: string | null
+  readonly candidates: number
+  readonly inferenceCalls: number
+  readonly model: string | null
+  /** Of the agent's own account at the run's block. */
+  readonly equity: Usd
+  readonly healthFactor: Wad
+}
+
+/**
+ * Where an intent stands.
+ *
+ * `proposed` → `denied` | `expired` | `signed` → `done` (mined and as promised) | `reverted` | `deviated`
+ * (mined, but worse than promised beyond the bound). `signed` is held until the outcome is known.
+ */
+export type IntentStatus = 'proposed' | 'denied' | 'expired' | 'signed' | 'done' | 'reverted' | 'deviated'
+
+export type IntentRecord = {
+  readonly id: IntentId
+  readonly runId: RunId
+  readonly agent: AgentId
+  readonly account: Address
+  readonly action: Action
+  readonly status: IntentStatus
+  readonly decidedOnBlock: bigint
+  /** Verdicts in the order they were given. */
+  readonly verdicts: readonly Verdict[]
+}
+
+/** `signed` has its bytes in the journal and counts as broadcast. `unknown` keeps its nonce and its budget. */
+export type AttemptStatus = 'signed' | 'broadcast' | 'unknown' | 'confirmed' | 'reverted' | 'dropped'
+
+export type AttemptRecord = SignedAttempt & {
+  readonly epoch: EpochId
+  readonly status: AttemptStatus
+  /** The chain's time, in seconds, of the block it was decided on. */
+  readonly signedAt: bigint
+  /** The most that it may cost: fall of equity plus gas at the fee cap. Counts until the outcome is known. */
+  readonly reserved: Usd
+  readonly expected: Outcome
+  readonly blockNumber: bigint | null
+  readonly blockHash: Hash | null
+  readonly actual: Outcome | null
+  /** What it did cost: fall of equity plus gas. Null until known. */
+  readonly spent: Usd | null
+  /** Why it reverted or was dropped; null otherwise. */
+  readonly failure: string | null
+}
+
+/** What became of an attempt. */
+export type Settlement =
+  | {
+      readonly status: 'confirmed'
+      readonly blockNumber: bigint
+      readonly blockHash: Hash
+      readonly actual: Outcome
+      readonly spent: Usd
+      readonly deviated: boolean
+    }
+  | {
+      readonly status: 'reverted'
+      readonly blockNumber: bigint
+      readonly blockHash: Hash
+      readonly actual: Outcome
+      readonly spent: Usd
+      readonly failure: string
+    }
+  | { readonly status: 'dropped'; readonly failure: string }
+  | { readonly status: 'unknown'; readonly failure: string }
+
+/** A lease on an account: who writes its nonces. */
+export type Lease = {
+  readonly account: Address
+  readonly chainId: number
+  readonly holder: string
+  /** Grows with every change of holder; a lower one is refused by the journal and the signer. */
+  readonly token: bigint
+}
+
+/** What the guards need to know of the past. Times are the chain's, in seconds. */
+export type History = {
+  /** Spent by settled attempts since `since`, plus everything reserved by those that are not settled, however old. */
+  readonly spent: Usd
+  /** Attempts of the account whose outcome is not known. */
+  readonly inFlight: number
+  /** Block time of the last attempt that was signed; null if there is none. */
+  readonly lastActionAt: bigint | null
+  /** Highest equity over the runs of the epoch; null if there is none. */
+  readonly peakEquity: Usd | null
+}
+
+/**
+ * The record of everything, and the only truth about it: the queue is just a wake-up.
+ *
+ * Musts:
+ * - each method is one database transaction: it happens whole or not at all;
+ * - each writing method is idempotent by the id it is given, and returns what is stored: a second `decide` of a
+ *   run returns the first decision and changes nothing;
+ * - `sign` is durable when it returns, so that bytes are in the journal before they are on the wire; it throws
+ *   `NonceTakenError` when the nonce already belongs to another attempt of the epoch, and `FencedError` when the
+ *   lease's token is not the newest;
+ * - a run has at most one intent; a status only moves forward;
+ * - all figures are exact (`numeric`, never a float).
+ */
+export type Journal = {
+  beginEpoch(chainId: number, genesisHash: Hash): Promise<EpochId>
+
+  startRun(run: {
+    id: RunId
+    epoch: EpochId
+    agent: AgentId
+    account: Address
+    blockNumber: bigint
+    blockHash: Hash
+  }): Promise<RunRecord>
+  /** Records the decision and, unless it is to do nothing, the intent. */
+  decide(
+    run: RunId,
+    decision: DecisionRecord,
+    intent: { id: IntentId; action: Action } | null,
+  ): Promise<RunRecord>
+  failRun(run: RunId, error: string): Promise<void>
+
+  intent(id: IntentId): Promise<IntentRecord | null>
+  recordVerdict(id: IntentId, verdict: Verdict, status: 'proposed' | 'denied'): Promise<IntentRecord>
+  expireIntent(id: IntentId): Promise<IntentRecord>
+  /** Intents that were proposed but neither denied, expired nor signed: a restart takes them up. */
+  openIntents(epoch: EpochId): Promise<readonly IntentRecord[]>
+
+  acquireLease(account: Address, chainId: number, holder: string, seconds: number): Promise<Lease | null>
+
+  /** Stores signed bytes, before anyone broadcasts them. */
+  sign(
+    lease: Lease,
+    attempt: SignedAttempt & { epoch: EpochId; signedAt: bigint; reserved: Usd; expected: Outcome },
+  ): Promise<AttemptRecord>
+  markBroadcast(id: AttemptId): Promise<void>
+  settle(id: AttemptId, settlement: Settlement): Promise<AttemptRecord>
+  /** Attempts whose outcome is not known (`signed`, `broadcast`, `unknown`), oldest nonce first. */
+  inFlight(epoch: EpochId, account?: Address): Promise<readonly AttemptRecord[]>
+  /** The lowest nonce that no attempt of the epoch uses and none below it is free; null if there is no attempt. */
+  nextNonce(epoch: EpochId, account: Address): Promise<bigint | null>
+
+  history(epoch: EpochId, agent: AgentId, account: Address, since: bigint): Promise<History>
+
+  tradingState(agent: AgentId): Promise<TradingState>
+  /** `agent` null means all agents. The stricter of the two holds. */
+  setTradingState(agent: AgentId | null, state: TradingState, reason: string): Promise<void>
+
+  runs(epoch: EpochId, agent?: AgentId): Promise<readonly RunRecord[]>
+  intents(epoch: EpochId, agent?: AgentId): Promise<readonly IntentRecord[]>
+  attempts(epoch: EpochId, agent?: AgentId): Promise<readonly AttemptRecord[]>
+}
