@@ -1,8 +1,8 @@
-import type { Address } from 'viem'
+import type { Address, Hex } from 'viem'
 import type { DecisionSource } from './agent.ts'
 import type { AgentId, AttemptId, EpochId, Hash, IntentId, RunId } from './ids.ts'
 import type { Action, IntentKind } from './intent.ts'
-import type { Outcome, SignedAttempt } from './lifecycle.ts'
+import type { Outcome, Plan } from './lifecycle.ts'
 import type { Usd, Wad } from './units.ts'
 import type { TradingState, Verdict } from './verdict.ts'
 
@@ -55,17 +55,44 @@ export type IntentRecord = {
   readonly verdicts: readonly Verdict[]
 }
 
-/** `signed` has its bytes in the journal and counts as broadcast. `unknown` keeps its nonce and its budget. */
-export type AttemptStatus = 'signed' | 'broadcast' | 'unknown' | 'confirmed' | 'reverted' | 'dropped'
+/**
+ * `prepared` has a nonce and a plan, and the signer may or may not have signed it; `signed` has its bytes in the
+ * journal and counts as broadcast; `unknown` keeps its nonce and its budget.
+ */
+export type AttemptStatus =
+  | 'prepared'
+  | 'signed'
+  | 'broadcast'
+  | 'unknown'
+  | 'confirmed'
+  | 'reverted'
+  | 'dropped'
 
-export type AttemptRecord = SignedAttempt & {
+/** An attempt as it stands before anyone has signed it. */
+export type PreparedAttempt = {
+  readonly id: AttemptId
+  readonly intentId: IntentId
+  readonly chainId: number
+  readonly account: Address
+  readonly nonce: bigint
+  /** Two when the transaction carries an authorisation of its own sender. */
+  readonly noncesUsed: 1 | 2
+  /** The whole plan, so that a restart can have the very same bytes signed again. */
+  readonly plan: Plan
+  readonly planHash: Hash
   readonly epoch: EpochId
-  readonly status: AttemptStatus
   /** The chain's time, in seconds, of the block it was decided on. */
   readonly signedAt: bigint
   /** The most that it may cost: fall of equity plus gas at the fee cap. Counts until the outcome is known. */
   readonly reserved: Usd
   readonly expected: Outcome
+}
+
+export type AttemptRecord = PreparedAttempt & {
+  readonly status: AttemptStatus
+  /** Null while `prepared`. */
+  readonly raw: Hex | null
+  readonly hash: Hash | null
   readonly blockNumber: bigint | null
   readonly blockHash: Hash | null
   readonly actual: Outcome | null
@@ -124,9 +151,9 @@ export type History = {
  * - each method is one database transaction: it happens whole or not at all;
  * - each writing method is idempotent by the id it is given, and returns what is stored: a second `decide` of a
  *   run returns the first decision and changes nothing;
- * - `sign` is durable when it returns, so that bytes are in the journal before they are on the wire; it throws
- *   `NonceTakenError` when the nonce already belongs to another attempt of the epoch, and `FencedError` when the
- *   lease's token is not the newest;
+ * - `sign` is durable when it returns, so that bytes are in the journal before they are on the wire;
+ * - `prepare` throws `NonceTakenError` when one of its nonces already belongs to another attempt of the epoch that
+ *   was not dropped; `prepare` and `sign` throw `FencedError` when the lease's token is not the newest;
  * - a run has at most one intent; a status only moves forward;
  * - all figures are exact (`numeric`, never a float).
  */
@@ -157,16 +184,18 @@ export type Journal = {
 
   acquireLease(account: Address, chainId: number, holder: string, seconds: number): Promise<Lease | null>
 
-  /** Stores signed bytes, before anyone broadcasts them. */
-  sign(
-    lease: Lease,
-    attempt: SignedAttempt & { epoch: EpochId; signedAt: bigint; reserved: Usd; expected: Outcome },
-  ): Promise<AttemptRecord>
+  /**
+   * Claims the nonce and stores the plan, before the signer is asked. Moves the intent to `signed`: from here on
+   * it may be on its way.
+   */
+  prepare(lease: Lease, attempt: PreparedAttempt): Promise<AttemptRecord>
+  /** Stores the signed bytes of a prepared attempt, before anyone broadcasts them. */
+  sign(lease: Lease, id: AttemptId, signed: { raw: Hex; hash: Hash }): Promise<AttemptRecord>
   markBroadcast(id: AttemptId): Promise<void>
   settle(id: AttemptId, settlement: Settlement): Promise<AttemptRecord>
-  /** Attempts whose outcome is not known (`signed`, `broadcast`, `unknown`), oldest nonce first. */
+  /** Attempts whose outcome is not known (`prepared` to `unknown`), oldest nonce first. */
   inFlight(epoch: EpochId, account?: Address): Promise<readonly AttemptRecord[]>
-  /** The lowest nonce that no attempt of the epoch uses and none below it is free; null if there is no attempt. */
+  /** The nonce after the highest that an attempt of the epoch uses, dropped ones left out; null if there is none. */
   nextNonce(epoch: EpochId, account: Address): Promise<bigint | null>
 
   history(epoch: EpochId, agent: AgentId, account: Address, since: bigint): Promise<History>

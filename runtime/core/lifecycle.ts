@@ -1,7 +1,7 @@
 import type { Address, Hex } from 'viem'
 import { type Canonical, canonicalHash } from './canonical.ts'
 import { InvariantError } from './errors.ts'
-import type { AttemptId, Hash, IntentId } from './ids.ts'
+import type { Hash, IntentId } from './ids.ts'
 import type { Action } from './intent.ts'
 import type { AccountData, BlockRef } from './snapshot.ts'
 import type { Usd, Wad, Wei } from './units.ts'
@@ -127,21 +127,6 @@ export function sealAllowed(plan: SimulatedPlan, verdict: Verdict, approval: App
 export function assertAllowed(plan: AllowedPlan): void {
   if (!allowedPlans.has(plan)) throw new InvariantError('Only a simulated and allowed plan can be signed.')
   if (planHash(plan) !== plan.hash) throw new InvariantError('The plan changed after it was simulated.')
-}
-
-/** Signed bytes for an intent. From here on they count as broadcast, whatever happens. */
-export type SignedAttempt = {
-  readonly id: AttemptId
-  readonly intentId: IntentId
-  readonly chainId: number
-  readonly account: Address
-  readonly nonce: bigint
-  /** Nonces the transaction uses up: two when it carries an authorisation of its own sender. */
-  readonly noncesUsed: 1 | 2
-  readonly planHash: Hash
-  readonly raw: Hex
-  readonly hash: Hash
-  readonly lastValidBlock: bigint
 }
 
 /** What an action is expected to do, or did: the few figures that promise and outcome are compared by. */

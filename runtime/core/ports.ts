@@ -76,6 +76,8 @@ export type Chain = {
   simulate(request: SimulationRequest): Promise<readonly SimulatedCall[]>
   sendRaw(raw: Hex): Promise<Hash>
   receipt(hash: Hash): Promise<Receipt | null>
+  /** Why a mined transaction reverted, decoded as far as it can be; a plain statement when the node cannot tell. */
+  revertReason(hash: Hash): Promise<string>
 }
 
 export type SignRequest = {
@@ -106,4 +108,6 @@ export type SignedTransaction = {
 export type Signer = {
   accounts(): Promise<readonly Address[]>
   sign(request: SignRequest): Promise<SignedTransaction>
+  /** What was signed for an attempt, by the ledger; null when nothing was. */
+  lookup(account: Address, attempt: AttemptId): Promise<SignedTransaction | null>
 }
