@@ -19,6 +19,8 @@ export type AddressBook = {
   readonly chainId: number
   readonly multicall3: Address
   readonly tokens: readonly Token[]
+  /** The ERC-20 that wraps the native coin: its price is the price of gas. */
+  readonly wrappedNative: Address
   readonly aaveV3: {
     readonly poolAddressesProvider: Address
     readonly pool: Address
