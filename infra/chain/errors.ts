@@ -1,0 +1,66 @@
+import { InvalidInputError, RialtoError } from '../../runtime/core/errors.ts'
+
+/** The RPC serves another chain than the one that was configured. */
+export class WrongChainError extends InvalidInputError {
+  override readonly name = 'WrongChainError'
+  constructor(host: string, expected: number, actual: number) {
+    super(`The RPC at ${host} serves chain ${actual}, not chain ${expected}.`, {
+      code: 'WRONG_CHAIN',
+      fix: `Name an RPC of chain ${expected}, or configure chain ${actual}.`,
+      details: { host, expected, actual },
+    })
+  }
+}
+
+/** The RPC cannot run a plan before it is signed. */
+export class SimulationUnsupportedError extends InvalidInputError {
+  override readonly name = 'SimulationUnsupportedError'
+  constructor(host: string, reason: string) {
+    super(`The RPC at ${host} cannot simulate: ${reason}.`, {
+      code: 'SIMULATION_UNSUPPORTED',
+      fix: 'Use a node or provider that serves eth_simulateV1 with state overrides: geth 1.14.9 or later does, and so do current Nethermind, reth and anvil.',
+      details: { host, reason },
+    })
+  }
+}
+
+/** Reads are batched through Multicall3, and it is not where the address book says. */
+export class MulticallMissingError extends InvalidInputError {
+  override readonly name = 'MulticallMissingError'
+  constructor(host: string, address: string) {
+    super(`There is no Multicall3 at ${address} on the chain that the RPC at ${host} serves.`, {
+      code: 'MULTICALL_MISSING',
+      fix: "Correct `multicall3` in the chain's address book.",
+      details: { host, address },
+    })
+  }
+}
+
+/** The node answered with an error that is none of those with a class of their own. */
+export class RpcRefusedError extends RialtoError {
+  override readonly name = 'RpcRefusedError'
+  /** The JSON-RPC error code. */
+  readonly rpcCode: number
+  /** What the node said: one line, redacted and shortened. */
+  readonly said: string
+  constructor(method: string, host: string, rpcCode: number, said: string, retryable: boolean) {
+    super('RPC_REFUSED', `The RPC at ${host} answered ${method} with error ${rpcCode}: ${said}.`, {
+      fix: retryable ? 'Try again later, or use another RPC.' : 'Check that the RPC serves this method.',
+      retryable,
+      details: { method, host, rpcCode },
+    })
+    this.rpcCode = rpcCode
+    this.said = said
+  }
+}
+
+/** The node answered with something that is no valid answer to the method. */
+export class RpcMalformedError extends RialtoError {
+  override readonly name = 'RpcMalformedError'
+  constructor(method: string, host: string, what: string) {
+    super('RPC_MALFORMED', `The RPC at ${host} gave no valid answer to ${method}: ${what}.`, {
+      fix: 'Use another RPC: this one is broken or is no Ethereum node.',
+      details: { method, host, what },
+    })
+  }
+}
