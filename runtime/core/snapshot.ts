@@ -50,6 +50,12 @@ export type OracleReading = {
   /** Seconds. */
   readonly updatedAt: bigint
   readonly roundId: bigint
+  /**
+   * Answers of the feed's latest rounds up to this one, oldest first, as far as they were read: what an agent
+   * estimates volatility from. It comes from the chain and not from a memory, so that a run depends on nothing
+   * but its block, on whichever worker it runs.
+   */
+  readonly recent?: readonly { readonly price: Usd; readonly updatedAt: bigint }[]
   /** Older than the feed's heartbeat plus a grace period. */
   readonly stale: boolean
   /** Distance to the price of the reference pool, where there is one. */
