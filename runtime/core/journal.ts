@@ -11,7 +11,6 @@ export type RunStatus = 'started' | 'decided' | 'failed'
 
 export type RunRecord = {
   readonly id: RunId
-  readonly epoch: EpochId
   readonly agent: AgentId
   readonly account: Address
   readonly blockNumber: bigint
@@ -80,7 +79,6 @@ export type PreparedAttempt = {
   /** The whole plan, so that a restart can have the very same bytes signed again. */
   readonly plan: Plan
   readonly planHash: Hash
-  readonly epoch: EpochId
   /** The chain's time, in seconds, of the block it was decided on. */
   readonly signedAt: bigint
   /** The most that it may cost: fall of equity plus gas at the fee cap. Counts until the outcome is known. */
@@ -126,7 +124,6 @@ export type Settlement =
 /** A lease on an account: who writes its nonces. */
 export type Lease = {
   readonly account: Address
-  readonly chainId: number
   readonly holder: string
   /** Grows with every change of holder; a lower one is refused by the journal and the signer. */
   readonly token: bigint
@@ -144,8 +141,22 @@ export type History = {
   readonly peakEquity: Usd | null
 }
 
+/** What opens a journal for a chain. */
+export type JournalStore = {
+  /**
+   * The journal of the epoch that belongs to this chain and genesis, made if it is new.
+   *
+   * Ids are unique within an epoch only: two local worlds that play the same seed have the same block hashes, so
+   * the same run ids, and nothing that one did may be taken for done by the other.
+   */
+  open(chainId: number, genesisHash: Hash): Promise<Journal>
+
+  /** Sets what a person ordered, for all agents (`null`) or one, in every epoch. */
+  setTradingState(agent: AgentId | null, state: TradingState, reason: string): Promise<void>
+}
+
 /**
- * The record of everything, and the only truth about it: the queue is just a wake-up.
+ * The record of everything within one epoch, and the only truth about it: the queue is just a wake-up.
  *
  * Musts:
  * - each method is one database transaction: it happens whole or not at all;
@@ -158,11 +169,10 @@ export type History = {
  * - all figures are exact (`numeric`, never a float).
  */
 export type Journal = {
-  beginEpoch(chainId: number, genesisHash: Hash): Promise<EpochId>
+  readonly epoch: EpochId
 
   startRun(run: {
     id: RunId
-    epoch: EpochId
     agent: AgentId
     account: Address
     blockNumber: bigint
@@ -180,9 +190,9 @@ export type Journal = {
   recordVerdict(id: IntentId, verdict: Verdict, status: 'proposed' | 'denied'): Promise<IntentRecord>
   expireIntent(id: IntentId): Promise<IntentRecord>
   /** Intents that were proposed but neither denied, expired nor signed: a restart takes them up. */
-  openIntents(epoch: EpochId): Promise<readonly IntentRecord[]>
+  openIntents(): Promise<readonly IntentRecord[]>
 
-  acquireLease(account: Address, chainId: number, holder: string, seconds: number): Promise<Lease | null>
+  acquireLease(account: Address, holder: string, seconds: number): Promise<Lease | null>
 
   /**
    * Claims the nonce and stores the plan, before the signer is asked. Moves the intent to `signed`: from here on
@@ -192,19 +202,21 @@ export type Journal = {
   /** Stores the signed bytes of a prepared attempt, before anyone broadcasts them. */
   sign(lease: Lease, id: AttemptId, signed: { raw: Hex; hash: Hash }): Promise<AttemptRecord>
   markBroadcast(id: AttemptId): Promise<void>
+  /** Records what became of an attempt, and moves its intent along (a dropped attempt leaves it `expired`). */
   settle(id: AttemptId, settlement: Settlement): Promise<AttemptRecord>
   /** Attempts whose outcome is not known (`prepared` to `unknown`), oldest nonce first. */
-  inFlight(epoch: EpochId, account?: Address): Promise<readonly AttemptRecord[]>
+  inFlight(account?: Address): Promise<readonly AttemptRecord[]>
   /** The nonce after the highest that an attempt of the epoch uses, dropped ones left out; null if there is none. */
-  nextNonce(epoch: EpochId, account: Address): Promise<bigint | null>
+  nextNonce(account: Address): Promise<bigint | null>
 
-  history(epoch: EpochId, agent: AgentId, account: Address, since: bigint): Promise<History>
+  history(agent: AgentId, account: Address, since: bigint): Promise<History>
 
+  /** The strictest of what a person ordered for all or for this agent, and what {@link freeze} set in the epoch. */
   tradingState(agent: AgentId): Promise<TradingState>
-  /** `agent` null means all agents. The stricter of the two holds. */
-  setTradingState(agent: AgentId | null, state: TradingState, reason: string): Promise<void>
+  /** Lets the agent only reduce risk, in this epoch, until a person sets it `active`. */
+  freeze(agent: AgentId, reason: string): Promise<void>
 
-  runs(epoch: EpochId, agent?: AgentId): Promise<readonly RunRecord[]>
-  intents(epoch: EpochId, agent?: AgentId): Promise<readonly IntentRecord[]>
-  attempts(epoch: EpochId, agent?: AgentId): Promise<readonly AttemptRecord[]>
+  runs(agent?: AgentId): Promise<readonly RunRecord[]>
+  intents(agent?: AgentId): Promise<readonly IntentRecord[]>
+  attempts(agent?: AgentId): Promise<readonly AttemptRecord[]>
 }
