@@ -50,9 +50,9 @@ const REFUSALS: readonly (readonly [RegExp, RefusalReason])[] = [
  */
 export function judgeRefusal(code: number, said: string): RefusalReason | 'known' | null {
   if (KNOWN.test(said)) return 'known'
-  if (code === -32601 || code === -32004) return 'UNSUPPORTED'
   // Trouble inside the node, and rate limits of whoever stands before it: the words prove nothing.
   if (code === -32603 || code === -32005) return null
   for (const [wording, reason] of REFUSALS) if (wording.test(said)) return reason
-  return null
+  // The method, or what it was asked to do, does not exist there.
+  return code === -32601 || code === -32004 ? 'UNSUPPORTED' : null
 }
