@@ -1,10 +1,5 @@
 /** How a time is written. A file keeps to one of these. */
-export type TimeFormat =
-  | 'ISO date'
-  | 'ISO time'
-  | 'ISO time with a zone'
-  | 'epoch seconds'
-  | 'epoch milliseconds'
+type TimeFormat = 'ISO date' | 'ISO time' | 'ISO time with a zone' | 'epoch seconds' | 'epoch milliseconds'
 
 /** A moment, and how it was written. */
 export type BarTime = {
@@ -37,25 +32,19 @@ export function parseBarTime(text: string): BarTime | undefined {
   if (parts === null) return undefined
   const field = (index: number): number => Number(parts[index] ?? 0)
   const thousandths = Number((parts[7] ?? '').slice(0, 3).padEnd(3, '0'))
-  const utc = Date.UTC(field(1), field(2) - 1, field(3), field(4), field(5), field(6), thousandths)
-  if (!isCalendarTime(utc, [1, 2, 3, 4, 5, 6].map(field))) return undefined
+  const seconds = field(4) * 3_600 + field(5) * 60 + field(6)
+  const midnight = Date.UTC(field(1), field(2) - 1, field(3))
+  if (!isMidnightOf(midnight, field(1), field(2), field(3))) return undefined
+  if (field(4) > 23 || field(5) > 59 || field(6) > 59) return undefined
   if (field(10) > 23 || field(11) > 59) return undefined
   const offset = (parts[9] === '-' ? -1 : 1) * (field(10) * 60 + field(11)) * MS_PER_MINUTE
-  return { ms: utc - offset, format: isoFormat(parts) }
+  return { ms: midnight + seconds * 1_000 + thousandths - offset, format: isoFormat(parts) }
 }
 
-/** `Date.UTC` carries 30 February over into March; reading the fields back tells. */
-function isCalendarTime(ms: number, fields: readonly number[]): boolean {
+/** `Date.UTC` carries 30 February over into March, and takes year 20 for 1920; reading the fields back tells. */
+function isMidnightOf(ms: number, year: number, month: number, day: number): boolean {
   const date = new Date(ms)
-  const readBack = [
-    date.getUTCFullYear(),
-    date.getUTCMonth() + 1,
-    date.getUTCDate(),
-    date.getUTCHours(),
-    date.getUTCMinutes(),
-    date.getUTCSeconds(),
-  ]
-  return readBack.every((value, index) => value === fields[index])
+  return date.getUTCFullYear() === year && date.getUTCMonth() + 1 === month && date.getUTCDate() === day
 }
 
 function isoFormat(parts: RegExpExecArray): TimeFormat {

@@ -3,9 +3,9 @@ import { InvalidInputError } from '../../../runtime/core/errors.ts'
 /** A path was asked for with a number of blocks that the scenario cannot be played in. */
 export class ScenarioBlocksError extends InvalidInputError {
   override readonly name = 'ScenarioBlocksError'
-  constructor(scenario: string, blocks: number, bounds: { min: number; max: number; why?: string }) {
+  constructor(scenario: string, blocks: number, bounds: { min: number; max: number; reason: string }) {
     super(
-      `${scenario} plays over ${bounds.min} to ${bounds.max} blocks${bounds.why ?? ''}, and ${blocks} were asked for.`,
+      `${scenario} plays over ${bounds.min} to ${bounds.max} blocks (${bounds.reason}), and ${blocks} were asked for.`,
       {
         code: 'SCENARIO_BLOCKS',
         fix: `Give --blocks a whole number from ${bounds.min} to ${bounds.max}.`,

@@ -1,4 +1,5 @@
 import { basename } from 'node:path'
+import { formatUsd, mulDiv, type Usd, usd } from '../../../runtime/core/units.ts'
 import {
   findGaps,
   type Gap,
@@ -13,10 +14,13 @@ import { baseFeeFollowing } from './baseFee.ts'
 import { PriceFileRowError, PriceRangeError } from './errors.ts'
 import { type Bar, parseBars } from './parseBars.ts'
 import { readPriceText } from './readPriceText.ts'
-import { checkBlocks, checkSeed, type Scenario } from './scenario.ts'
+import { checkBlocks, checkSeed, type Scenario, STARTING_PRICE } from './scenario.ts'
 
 /** The most blocks that a price file is played over: days of running. */
 export const MAX_FILE_BLOCKS = 1_000_000
+
+/** The highest price of the world: 1 billion dollars; more is a slip in the file, not a market. */
+const MAX_PRICE: Usd = usd(10n ** 9n * 10n ** 8n)
 
 /** Which part of a price file to play. */
 export type PriceRange = {
@@ -74,13 +78,17 @@ export async function loadPriceFile(file: string, range: PriceRange = {}): Promi
   const gaps = intervalMs === undefined ? [] : findGaps(bars, intervalMs)
   checkScale(bars, first.open, file)
   const minBlocks = (bars.length + heldBars(gaps)) * MIN_BLOCKS_PER_BAR
-  const bounds = { name: basename(file), minBlocks, maxBlocks: MAX_FILE_BLOCKS }
-  const why = ` (${MIN_BLOCKS_PER_BAR} for each of its bars at least)`
+  const bounds = {
+    name: basename(file),
+    minBlocks,
+    maxBlocks: MAX_FILE_BLOCKS,
+    minBlocksReason: `at least ${MIN_BLOCKS_PER_BAR} for each bar played or held`,
+  }
   if (minBlocks > MAX_FILE_BLOCKS) throw tooManyBars(file, bars.length, minBlocks)
   return {
     ...bounds,
     file,
-    summary: `${bars.length} bars from ${formatTime(first.ms)} to ${formatTime(last.ms)}`,
+    summary: summarise(bars.length, first.ms, last.ms, gaps),
     defaultBlocks: minBlocks,
     passRule: 'completes',
     bars: bars.length,
@@ -89,7 +97,7 @@ export async function loadPriceFile(file: string, range: PriceRange = {}): Promi
     intervalMs,
     gaps,
     path: ({ seed, blocks }) => {
-      checkBlocks(bounds, blocks, why)
+      checkBlocks(bounds, blocks)
       checkSeed(seed)
       const baseFee = baseFeeFollowing(blocks / minBlocks)
       return seriesCourse(bars, gaps, blocks).map((price) => {
@@ -99,6 +107,15 @@ export async function loadPriceFile(file: string, range: PriceRange = {}): Promi
     },
   }
 }
+
+function summarise(bars: number, firstMs: number, lastMs: number, gaps: readonly Gap[]): string {
+  const played = `${counted(bars, 'bar')} from ${formatTime(firstMs)} to ${formatTime(lastMs)}`
+  const missing = gaps.reduce((sum, gap) => sum + gap.missing, 0)
+  if (missing === 0) return `${played}, no gaps`
+  return `${played}; ${missing} missing in ${counted(gaps.length, 'gap')}, the last price held for ${heldBars(gaps)}`
+}
+
+const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 
 /** The range as milliseconds: from `fromMs` on, and before `beforeMs`. */
 function readRange({ from, to }: PriceRange): { fromMs: number; beforeMs: number } {
@@ -132,14 +149,18 @@ function emptyRange(file: string, all: readonly Bar[], range: PriceRange): Price
 const describeRange = ({ from, to }: PriceRange): string =>
   [from === undefined ? '' : `from ${from}`, to === undefined ? '' : `to ${to}`].join(' ').trim()
 
-/** A crash so deep that a price would round to nothing cannot be reported by an 8-decimal oracle. */
+/** Prices that the world cannot be set to, for all that their ratios are right. */
 function checkScale(bars: readonly Bar[], firstOpen: bigint, file: string): void {
-  const lost = bars.find((bar) => scaleToWorld(bar.low, firstOpen) === 0n)
-  if (lost === undefined) return
-  throw new PriceFileRowError(
-    { file, line: lost.line },
-    'this low is so far below the first open that it rounds to zero in the 8 decimals of the oracle.',
-  )
+  for (const { low, high, line } of bars) {
+    // An 8-decimal oracle cannot report so deep a crash.
+    if (mulDiv(low, STARTING_PRICE, firstOpen, 'half-up') === 0n)
+      throw new PriceFileRowError({ file, line }, 'this low, scaled to the first open, rounds to zero.')
+    if (mulDiv(high, STARTING_PRICE, firstOpen, 'half-up') > MAX_PRICE)
+      throw new PriceFileRowError(
+        { file, line },
+        `this high, scaled to the first open, is above ${formatUsd(MAX_PRICE)} dollars.`,
+      )
+  }
 }
 
 const tooManyBars = (file: string, bars: number, blocks: number): PriceRangeError =>

@@ -4,7 +4,7 @@ import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 /** A source of numbers that are uniform in [-1, 1). */
 export type Shocks = () => number
 
-/** Neighbouring seeds start in neighbouring states; after so many draws nothing of that is left. */
+/** The generator's first state is mostly zeros and ones; after so many draws nothing of that is left. */
 const WARM_UP_DRAWS = 64
 
 /**
@@ -13,9 +13,20 @@ const WARM_UP_DRAWS = 64
  * @param seed an unsigned 32-bit integer
  */
 export function seededShocks(seed: number): Shocks {
-  const generator = xoroshiro128plus(seed)
+  const generator = xoroshiro128plus(scramble(seed))
   for (let draw = 0; draw < WARM_UP_DRAWS; draw++) generator.next()
   return () => 2 * uniformFloat64(generator) - 1
+}
+
+/**
+ * Spreads a seed over 32 bits, one to one (MurmurHash3's finaliser, `fmix32`). The generator is linear in its
+ * seed: without this, the paths of neighbouring seeds are visibly related.
+ */
+function scramble(seed: number): number {
+  let bits = seed | 0
+  bits = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b)
+  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35)
+  return bits ^ (bits >>> 16)
 }
 
 /** `base` to a whole power by squaring: `Math.pow` may differ in its last bits between engines. */
@@ -48,7 +59,7 @@ export function stepFactor(ratio: number, steps: number): number {
 }
 
 /** One leg of a path: where it leads, and how long it takes when the path has its default length. */
-export type Leg = { readonly to: number; readonly steps: number }
+type Leg = { readonly to: number; readonly steps: number }
 
 /**
  * Stretches or shrinks the legs to a number of steps in all, keeping their proportions as well as whole steps
@@ -74,7 +85,7 @@ export function allocateSteps(legs: readonly number[], steps: number): number[] 
 }
 
 /** What {@link bridgedPath} draws. */
-export type BridgedPath = {
+type BridgedPath = {
   readonly from: number
   readonly legs: readonly Leg[]
   /** How many steps in all; at least one per leg. */

@@ -42,15 +42,21 @@ export type PathRequest = {
   readonly blocks: number
 }
 
-/** A course of prices to play through the world. */
-export type Scenario = {
-  /** What `--scenario` takes; kebab-case for those that are built in. */
+/** How long a scenario may be. */
+export type BlockBounds = {
+  /** What `--scenario` takes; kebab-case for those that are built in, the file's own name for a price file. */
   readonly name: string
-  /** One line for a person. */
-  readonly summary: string
   readonly defaultBlocks: number
   readonly minBlocks: number
   readonly maxBlocks: number
+  /** Why it cannot be shorter, in a few words for a person. */
+  readonly minBlocksReason: string
+}
+
+/** A course of prices to play through the world. */
+export type Scenario = BlockBounds & {
+  /** One line for a person. */
+  readonly summary: string
   readonly passRule: PassRule
   /**
    * The whole path, one point per block; the first is {@link STARTING_PRICE} for oracle and market alike.
@@ -71,17 +77,10 @@ export type Scenario = {
  *
  * @throws {ScenarioBlocksError} when it is no whole number or lies outside.
  */
-export function checkBlocks(
-  scenario: Pick<Scenario, 'name' | 'minBlocks' | 'maxBlocks'>,
-  blocks: number,
-  why?: string,
-): void {
-  if (Number.isInteger(blocks) && blocks >= scenario.minBlocks && blocks <= scenario.maxBlocks) return
-  throw new ScenarioBlocksError(scenario.name, blocks, {
-    min: scenario.minBlocks,
-    max: scenario.maxBlocks,
-    ...(why === undefined ? {} : { why }),
-  })
+export function checkBlocks(scenario: Omit<BlockBounds, 'defaultBlocks'>, blocks: number): void {
+  const { name, minBlocks, maxBlocks, minBlocksReason } = scenario
+  if (Number.isInteger(blocks) && blocks >= minBlocks && blocks <= maxBlocks) return
+  throw new ScenarioBlocksError(name, blocks, { min: minBlocks, max: maxBlocks, reason: minBlocksReason })
 }
 
 /**
@@ -95,10 +94,16 @@ export function checkSeed(seed: number): void {
 
 /**
  * Makes a built-in scenario: the common bounds, and a path that checks what it is asked for.
- *
  */
-export function defineScenario(scenario: Omit<Scenario, 'minBlocks' | 'maxBlocks'>): Scenario {
-  const bounded = { ...scenario, minBlocks: MIN_BLOCKS, maxBlocks: MAX_BLOCKS }
+export function defineScenario(
+  scenario: Omit<Scenario, 'minBlocks' | 'maxBlocks' | 'minBlocksReason'>,
+): Scenario {
+  const bounded = {
+    ...scenario,
+    minBlocks: MIN_BLOCKS,
+    maxBlocks: MAX_BLOCKS,
+    minBlocksReason: 'with fewer, single blocks would move too far',
+  }
   return {
     ...bounded,
     path: (request) => {
