@@ -24,6 +24,8 @@ export type Analysis = {
 
 export type AnalyseContext = {
   readonly runId: RunId
+  /** Names the run across epochs: what an agent keeps of its thinking (checkpoints) is kept under it. */
+  readonly threadId: string
   /** Aborts when the run's time is over. An agent that is aborted still answers, by its deterministic rule. */
   readonly signal: AbortSignal
 }
