@@ -1,5 +1,6 @@
 import type { Address, Hex } from 'viem'
 import type { DecisionSource } from './agent.ts'
+import { RialtoError } from './errors.ts'
 import type { AgentId, AttemptId, EpochId, Hash, IntentId, RunId } from './ids.ts'
 import type { Action, IntentKind } from './intent.ts'
 import type { Outcome, Plan } from './lifecycle.ts'
@@ -17,6 +18,8 @@ export type RunRecord = {
   readonly blockHash: Hash
   readonly status: RunStatus
   readonly decision: DecisionRecord | null
+  /** Why it failed last, even if a later try decided; null if it never failed. */
+  readonly error: string | null
 }
 
 /** What a run decided. */
@@ -96,7 +99,7 @@ export type AttemptRecord = PreparedAttempt & {
   readonly actual: Outcome | null
   /** What it did cost: fall of equity plus gas. Null until known. */
   readonly spent: Usd | null
-  /** Why it reverted or was dropped; null otherwise. */
+  /** Why it reverted or was dropped, or why its outcome is unknown; null otherwise. */
   readonly failure: string | null
 }
 
@@ -165,12 +168,15 @@ export type JournalStore = {
  * - `sign` is durable when it returns, so that bytes are in the journal before they are on the wire;
  * - `prepare` throws `NonceTakenError` when one of its nonces already belongs to another attempt of the epoch that
  *   was not dropped; `prepare` and `sign` throw `FencedError` when the lease's token is not the newest;
- * - a run has at most one intent; a status only moves forward;
+ * - a run has at most one intent; a status only moves forward: a step that a record's status rules out throws
+ *   `StatusConflictError`, a record that is not there `UnknownRecordError`;
+ * - addresses come back with their checksum, whatever the spelling they were given in;
  * - all figures are exact (`numeric`, never a float).
  */
 export type Journal = {
   readonly epoch: EpochId
 
+  /** A run that failed is started again; one that was started or decided is returned as it is. */
   startRun(run: {
     id: RunId
     agent: AgentId
@@ -184,10 +190,16 @@ export type Journal = {
     decision: DecisionRecord,
     intent: { id: IntentId; action: Action } | null,
   ): Promise<RunRecord>
+  /** Records why a run failed. One that has decided keeps its decision and its status. */
   failRun(run: RunId, error: string): Promise<void>
 
   intent(id: IntentId): Promise<IntentRecord | null>
+  /**
+   * Appends a verdict to a proposed intent; the same verdict again right after itself is stored once. An intent that
+   * is no longer proposed is returned as it is.
+   */
   recordVerdict(id: IntentId, verdict: Verdict, status: 'proposed' | 'denied'): Promise<IntentRecord>
+  /** Expires an intent that is proposed; any other is returned as it is. */
   expireIntent(id: IntentId): Promise<IntentRecord>
   /** Intents that were proposed but neither denied, expired nor signed: a restart takes them up. */
   openIntents(): Promise<readonly IntentRecord[]>
