@@ -1,0 +1,55 @@
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { RialtoError } from '../runtime/core/errors.ts'
+
+/** The folder that holds everything Rialto keeps cannot be used. */
+export class DirectoryError extends RialtoError {
+  override readonly name = 'DirectoryError'
+  constructor(path: string, why: string, fix: string, cause?: unknown) {
+    super('DIRECTORY_UNUSABLE', `Rialto cannot use its folder ${path}: ${why}.`, { fix, cause })
+  }
+}
+
+const EXPLANATIONS: Readonly<Record<string, readonly [why: string, fix: string]>> = {
+  EACCES: [
+    'it may not be written',
+    'Give yourself the right to write there, or set RIALTO_DIR to another folder.',
+  ],
+  EPERM: [
+    'it may not be written',
+    'Give yourself the right to write there, or set RIALTO_DIR to another folder.',
+  ],
+  EROFS: ['it is on a read-only file system', 'Set RIALTO_DIR to a folder that can be written.'],
+  ENOSPC: ['the disk is full', 'Free some space, or set RIALTO_DIR to a folder on another disk.'],
+  EDQUOT: ['your disk quota is used up', 'Free some space, or set RIALTO_DIR to a folder on another disk.'],
+  ENOTDIR: ['a part of its path is a file', 'Move that file away, or set RIALTO_DIR to another folder.'],
+  EEXIST: ['a file has its name', 'Move that file away, or set RIALTO_DIR to another folder.'],
+}
+
+/** Turns an error of the file system into one clear line. */
+export function explainFileError(path: string, error: unknown): DirectoryError {
+  const code = (error as NodeJS.ErrnoException).code ?? 'unknown error'
+  const [why, fix] = EXPLANATIONS[code] ?? [code, 'Check the folder, or set RIALTO_DIR to another one.']
+  return new DirectoryError(path, why, fix, error)
+}
+
+/**
+ * Makes sure that the folder exists, belongs to its owner alone and takes a write of 64 KiB, before anything is
+ * started that would have to be undone.
+ *
+ * @throws {DirectoryError} saying what is wrong and what to do.
+ * @example await prepareDirectory('.rialto') // '/home/you/project/.rialto'
+ */
+export async function prepareDirectory(path: string): Promise<string> {
+  const directory = resolve(path)
+  const probe = resolve(directory, `.probe-${process.pid}`)
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    await writeFile(probe, Buffer.alloc(64 * 1024))
+    await rm(probe)
+  } catch (error) {
+    await rm(probe, { force: true }).catch(() => undefined)
+    throw explainFileError(directory, error)
+  }
+  return directory
+}

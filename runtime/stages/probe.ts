@@ -1,0 +1,177 @@
+import {
+  type Address,
+  decodeEventLog,
+  decodeFunctionResult,
+  encodeFunctionData,
+  erc20Abi,
+  getAddress,
+  type Hex,
+  isAddressEqual,
+  multicall3Abi,
+  zeroAddress,
+} from 'viem'
+import type { AddressBook } from '../core/addressBook.ts'
+import type { Hash } from '../core/ids.ts'
+import type { Effects, Outcome } from '../core/lifecycle.ts'
+import type { Chain, ReceiptLog } from '../core/ports.ts'
+import type { AccountData, Snapshot } from '../core/snapshot.ts'
+import { type Usd, usd } from '../core/units.ts'
+import { userAccountData } from '../protocols/aave-v3/read.ts'
+import { allowance, balanceOf, nativeBalanceOf } from '../protocols/erc20/read.ts'
+import { combineReads, listReads, type Readable, readAll } from '../protocols/read.ts'
+import { changeValue, valuation } from './measure.ts'
+
+/** Everything that is read before and after a transaction to measure what it does. */
+export type Probe = {
+  readonly account: Address
+  readonly balances: readonly { readonly account: Address; readonly token: Address | null }[]
+  readonly allowances: readonly {
+    readonly token: Address
+    readonly owner: Address
+    readonly spender: Address
+  }[]
+}
+
+/**
+ * What to measure around a transaction: the account's native coin, its balance in every token that the snapshot
+ * knows, and every balance and allowance that a Transfer or Approval event of the first pass names.
+ */
+export function probesFor(
+  snapshot: Snapshot,
+  book: AddressBook,
+  account: Address,
+  logs: readonly ReceiptLog[],
+): Probe {
+  const balances = new Map<string, Probe['balances'][number]>()
+  const allowances = new Map<string, Probe['allowances'][number]>()
+  const addBalance = (holder: Address, token: Address | null) => {
+    if (!isAddressEqual(holder, zeroAddress)) balances.set(`${holder}/${token}`, { account: holder, token })
+  }
+
+  addBalance(account, null)
+  for (const { address } of book.tokens) addBalance(account, getAddress(address))
+  for (const reserve of snapshot.reserves) {
+    for (const token of [reserve.asset, reserve.aToken, reserve.variableDebtToken])
+      addBalance(account, getAddress(token))
+  }
+  for (const log of logs) {
+    const event = tokenEvent(log)
+    if (event === null) continue
+    const token = getAddress(log.address)
+    addBalance(event.from, token)
+    addBalance(event.to, token)
+    if (event.name === 'Approval')
+      allowances.set(`${token}/${event.from}/${event.to}`, { token, owner: event.from, spender: event.to })
+  }
+  return { account, balances: [...balances.values()], allowances: [...allowances.values()] }
+}
+
+type TokenEvent = { readonly name: 'Transfer' | 'Approval'; readonly from: Address; readonly to: Address }
+
+function tokenEvent(log: ReceiptLog): TokenEvent | null {
+  // ERC-721 shares both signatures but has a fourth topic.
+  if (log.topics.length !== 3) return null
+  try {
+    const { eventName, args } = decodeEventLog({
+      abi: erc20Abi,
+      topics: [...log.topics] as [Hex, ...Hex[]],
+      data: log.data,
+    })
+    return eventName === 'Transfer'
+      ? { name: 'Transfer', from: getAddress(args.from), to: getAddress(args.to) }
+      : { name: 'Approval', from: getAddress(args.owner), to: getAddress(args.spender) }
+  } catch {
+    // Not every log is a token's; those that cannot be read as one move no token.
+    return null
+  }
+}
+
+type Reading = {
+  readonly position: AccountData
+  readonly balances: readonly bigint[]
+  readonly allowances: readonly bigint[]
+}
+
+function probeReads(probe: Probe, book: AddressBook) {
+  return combineReads({
+    position: userAccountData(book.aaveV3.pool, probe.account),
+    balances: listReads<bigint>(
+      probe.balances.map(({ account, token }) =>
+        token === null ? nativeBalanceOf(book.multicall3, account) : balanceOf(token, account),
+      ),
+    ),
+    allowances: listReads<bigint>(
+      probe.allowances.map(({ token, owner, spender }): Readable<bigint> => allowance(token, owner, spender)),
+    ),
+  })
+}
+
+/** One Multicall3 call that reads the whole probe: it can stand between the calls of a simulation. */
+export function encodeProbe(probe: Probe, book: AddressBook): { readonly to: Address; readonly data: Hex } {
+  const calls = probeReads(probe, book).reads.map(({ target, data }) => ({
+    target,
+    callData: data,
+    allowFailure: false,
+  }))
+  return {
+    to: book.multicall3,
+    data: encodeFunctionData({ abi: multicall3Abi, functionName: 'aggregate3', args: [calls] }),
+  }
+}
+
+/** What one call of {@link encodeProbe} returned. */
+export function decodeProbe(probe: Probe, data: Hex, book: AddressBook): Reading {
+  const group = probeReads(probe, book)
+  const results = decodeFunctionResult({ abi: multicall3Abi, functionName: 'aggregate3', data })
+  return group.assemble(group.reads.map((read, index) => read.decode(results[index]?.returnData ?? '0x')))
+}
+
+/** The probe's figures as they stand at a block. */
+export async function readProbe(chain: Chain, at: Hash, probe: Probe, book: AddressBook): Promise<Reading> {
+  return (await readAll(chain, at, { probe: probeReads(probe, book) })).probe
+}
+
+/**
+ * The effects between two readings of a probe.
+ *
+ * Equity counts the account's own balances at the snapshot's oracle prices: `before` is what it is worth at the
+ * first reading, `after` adds what the transaction changed.
+ */
+export function measureEffects(
+  probe: Probe,
+  before: Hex,
+  after: Hex,
+  snapshot: Snapshot,
+  book: AddressBook,
+): Omit<Effects, 'gasUsed' | 'logCount'> {
+  const first = decodeProbe(probe, before, book)
+  const second = decodeProbe(probe, after, book)
+  const balances = probe.balances.map((entry, index) => ({
+    ...entry,
+    before: first.balances[index] ?? 0n,
+    after: second.balances[index] ?? 0n,
+  }))
+  const mine = balances.filter((delta) => isAddressEqual(delta.account, probe.account))
+  const held: Outcome['balanceChanges'] = mine
+    .filter((delta) => valuation(snapshot, book, delta.token) !== null)
+    .map((delta) => ({ token: delta.token ?? zeroAddress, change: delta.before }))
+  const changed: Outcome['balanceChanges'] = mine.map((delta) => ({
+    token: delta.token ?? zeroAddress,
+    change: delta.after - delta.before,
+  }))
+  const equityBefore = positive(changeValue(held, snapshot, book))
+  // A token without a price that leaves the account cannot be valued: all of the equity is taken as lost.
+  const change = changeValue(changed, snapshot, book) ?? -equityBefore
+  return {
+    balances,
+    allowances: probe.allowances.map((entry, index) => ({
+      ...entry,
+      before: first.allowances[index] ?? 0n,
+      after: second.allowances[index] ?? 0n,
+    })),
+    position: { before: first.position, after: second.position },
+    equity: { before: equityBefore, after: positive(equityBefore + change) },
+  }
+}
+
+const positive = (value: bigint | null): Usd => usd(value !== null && value > 0n ? value : 0n)

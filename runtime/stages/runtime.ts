@@ -1,0 +1,24 @@
+import type { Hex } from 'viem'
+import type { AddressBook } from '../core/addressBook.ts'
+import type { AgentId } from '../core/ids.ts'
+import type { Chain, Clock, Journal, Logger, Signer } from '../core/ports.ts'
+import type { Policy } from '../guards/policy.ts'
+
+/** All that the stages need of the world, handed in by whoever drives them. */
+export type Runtime = {
+  readonly chain: Chain
+  readonly journal: Journal
+  readonly signer: Signer
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly book: AddressBook
+  /** Names this process in leases. */
+  readonly holder: string
+  /** Seconds between blocks: where the next block is simulated at. */
+  readonly blockSeconds: bigint
+  /** How long a run may think before it must fall back to its rule, in milliseconds. */
+  readonly analyseTimeout: number
+  /** Revert data as one line for a person. */
+  explainRevert(data: Hex): string
+  policyOf(agent: AgentId): Policy
+}
