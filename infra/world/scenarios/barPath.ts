@@ -64,9 +64,9 @@ export function findGaps(bars: readonly Bar[], interval: number): Gap[] {
  *
  * @param blocks at least four; the first is the open, the last the close, and the extremes lie at a third and at
  * two thirds of the way, so that all four prices are seen in a block
- * @returns prices in the bar's own unit, one per block, rounded down
+ * @returns prices in the bar's own unit, one per block, rounded towards the leg's start
  */
-export function barCourse(bar: Bar, blocks: number): bigint[] {
+function barCourse(bar: Bar, blocks: number): bigint[] {
   const rises = bar.close >= bar.open
   const corners = [bar.open, rises ? bar.low : bar.high, rises ? bar.high : bar.low, bar.close]
   const last = blocks - 1

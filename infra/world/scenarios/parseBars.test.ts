@@ -109,7 +109,9 @@ describe('a malformed row names its file and line', () => {
     const error = failure(withPrices(`"${'x\n'.repeat(500)}",169,122,131,1`))
     expect(error.message.length).toBeLessThan(200)
     expect(error.message).not.toContain('\n')
-    expect(failure(text(HEADER, 'x'.repeat(100_000))).message).toContain('Max Record Size')
+    const endless = failure(text(HEADER, 'x'.repeat(100_000)))
+    expect(endless).toMatchObject({ code: 'PRICE_FILE_ROW', line: 2 })
+    expect(endless.message).toContain('Max Record Size')
   })
 })
 

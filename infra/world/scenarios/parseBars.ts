@@ -3,7 +3,7 @@ import { type BarTime, parseBarTime } from './barTime.ts'
 import { PriceFileHeaderError, PriceFileRowError, PriceFileTimeError, PriceRangeError } from './errors.ts'
 
 /** A file's prices carry 18 decimals: what is quoted in a token of tiny value keeps its digits. */
-export const PRICE_DECIMALS = 18
+const PRICE_DECIMALS = 18
 
 /** One bar: four positive prices in the file's own currency, with {@link PRICE_DECIMALS} decimals. */
 export type Bar = {
@@ -50,49 +50,54 @@ const PRICE_COLUMNS = ['open', 'high', 'low', 'close'] as const
  * @throws {PriceRangeError} when there is no row below the header.
  */
 export function parseBars(text: string, file: string): Bar[] {
-  const [header, ...rows] = parseRows(text, file)
-  if (header === undefined)
-    throw new PriceFileHeaderError({ file, line: 1 }, 'the file is empty, so there is no header.')
-  const columns = findColumns(header, file)
+  const bars: Bar[] = []
   const inOrder = orderCheck(file)
-  const bars = rows.map((row) => {
+  let columns: Columns | undefined
+  eachRow(text, file, (row) => {
+    if (columns === undefined) {
+      columns = findColumns(row, file)
+      return
+    }
     const time = parseRowTime(row, columns, file)
     inOrder(time, row)
-    return parseBar(row, time, columns, file)
+    bars.push(parseBar(row, time, columns, file))
   })
-  if (bars.length === 0)
-    throw new PriceRangeError(
-      `${file} has a header and no bar below it.`,
-      'Give a file with at least one row.',
-      {
-        file,
-      },
-    )
-  return bars
+  if (columns === undefined)
+    throw new PriceFileHeaderError({ file, line: 1 }, 'the file is empty, so there is no header.')
+  if (bars.length > 0) return bars
+  throw new PriceRangeError(
+    `${file} has a header and no bar below it.`,
+    'Give a file with at least one row.',
+    {
+      file,
+    },
+  )
 }
 
-function parseRows(text: string, file: string): Row[] {
-  const rows: Row[] = []
+/** Hands over one row at a time: a file of years by the minute has a million, too many to hold as text. */
+function eachRow(text: string, file: string, take: (row: Row) => void): void {
   try {
     parse(text, {
       trim: true,
       record_delimiter: ['\r\n', '\n', '\r'],
       skip_empty_lines: true,
-      // Counted against the header below, where the message can say more.
+      // Counted against the header later, where the message can say more.
       relax_column_count: true,
       max_record_size: 65_536,
       on_record: (fields: string[], { lines }) => {
-        rows.push({ fields, line: lines })
-        // Returning nothing keeps csv-parse from collecting the rows a second time.
+        take({ fields, line: lines })
+        // Returning nothing keeps csv-parse from collecting the rows itself.
         return null
       },
     })
   } catch (error) {
     if (!(error instanceof CsvError)) throw error
-    const line = typeof error.lines === 'number' ? error.lines : rows.length + 1
-    throw new PriceFileRowError({ file, line }, `this is no CSV: ${error.message}.`, error)
+    throw new PriceFileRowError(
+      { file, line: Number(error.lines) },
+      `this is no CSV: ${error.message}.`,
+      error,
+    )
   }
-  return rows
 }
 
 function findColumns({ fields, line }: Row, file: string): Columns {

@@ -17,7 +17,7 @@ import { readPriceText } from './readPriceText.ts'
 import { checkBlocks, checkSeed, type Scenario, STARTING_PRICE } from './scenario.ts'
 
 /** The most blocks that a price file is played over: days of running. */
-export const MAX_FILE_BLOCKS = 1_000_000
+const MAX_FILE_BLOCKS = 1_000_000
 
 /** The highest price of the world: 1 billion dollars; more is a slip in the file, not a market. */
 const MAX_PRICE: Usd = usd(10n ** 9n * 10n ** 8n)

@@ -2,8 +2,8 @@ import type { Stats } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { PriceFileUnreadableError } from './errors.ts'
 
-/** The largest file that is read, in bytes. */
-export const MAX_FILE_BYTES = 256 * 1024 * 1024
+/** The largest file that is read, in bytes: a year by the minute. Its bars take a dozen times that in memory. */
+export const MAX_FILE_BYTES = 32 * 1024 * 1024
 
 /**
  * The text of a price file, without a byte order mark.

@@ -35,7 +35,7 @@ export type PricePoint = {
 export type PassRule = 'guarded-survives' | 'no-costly-action' | 'completes'
 
 /** What a path is a pure function of. */
-export type PathRequest = {
+type PathRequest = {
   /** An unsigned 32-bit integer. */
   readonly seed: number
   /** How many points: one per block, the first being the starting price. */
