@@ -144,6 +144,55 @@ export type History = {
   readonly peakEquity: Usd | null
 }
 
+/** How much an epoch holds. */
+export type JournalCounts = { readonly runs: number; readonly intents: number; readonly attempts: number }
+
+/** A nonce that already belongs to another attempt. */
+export class NonceTakenError extends RialtoError {
+  override readonly name = 'NonceTakenError'
+  constructor(account: Address, nonce: bigint, attempt: AttemptId) {
+    super('NONCE_TAKEN', `Nonce ${nonce} of ${account} already belongs to another attempt than ${attempt}.`, {
+      fix: 'The intent is judged again and takes the next free nonce.',
+      retryable: true,
+      details: { account, nonce, attempt },
+    })
+  }
+}
+
+/** A lease that another holder has taken over. */
+export class FencedError extends RialtoError {
+  override readonly name = 'FencedError'
+  constructor(lease: Lease) {
+    super('FENCED', `The lease of ${lease.holder} on ${lease.account} is no longer the newest.`, {
+      fix: 'Acquire the lease again; the other holder may be at work until then.',
+      retryable: true,
+      details: { account: lease.account, holder: lease.holder, token: lease.token },
+    })
+  }
+}
+
+/** A record that the journal's epoch does not hold. */
+export class UnknownRecordError extends RialtoError {
+  override readonly name = 'UnknownRecordError'
+  constructor(kind: 'run' | 'intent' | 'attempt', id: string) {
+    super('UNKNOWN_RECORD', `The journal holds no ${kind} ${id}.`, {
+      fix: 'Check that queue and journal belong together.',
+      details: { kind, id },
+    })
+  }
+}
+
+/** A step that the record's status rules out: a status only moves forward. */
+export class StatusConflictError extends RialtoError {
+  override readonly name = 'StatusConflictError'
+  constructor(kind: 'intent' | 'attempt', id: string, status: IntentStatus | AttemptStatus, step: string) {
+    super('STATUS_CONFLICT', `The ${kind} ${id} is ${status}, so it cannot ${step}.`, {
+      fix: 'Read the record again: someone else took it further.',
+      details: { kind, id, status, step },
+    })
+  }
+}
+
 /** What opens a journal for a chain. */
 export type JournalStore = {
   /**
@@ -204,7 +253,14 @@ export type Journal = {
   /** Intents that were proposed but neither denied, expired nor signed: a restart takes them up. */
   openIntents(): Promise<readonly IntentRecord[]>
 
+  /**
+   * Takes the lease if it is free, over, or the holder's own already, until `seconds` from now by the database's
+   * clock; null when another holds it. `holder` must be unique to the life of one process. Tokens grow across epochs
+   * too, since a signer remembers the highest it has seen.
+   */
   acquireLease(account: Address, holder: string, seconds: number): Promise<Lease | null>
+  /** Ends the lease before its time, if it is still the newest. */
+  releaseLease(lease: Lease): Promise<void>
 
   /**
    * Claims the nonce and stores the plan, before the signer is asked. Moves the intent to `signed`: from here on
@@ -213,22 +269,31 @@ export type Journal = {
   prepare(lease: Lease, attempt: PreparedAttempt): Promise<AttemptRecord>
   /** Stores the signed bytes of a prepared attempt, before anyone broadcasts them. */
   sign(lease: Lease, id: AttemptId, signed: { raw: Hex; hash: Hash }): Promise<AttemptRecord>
+  /** Moves `signed` to `broadcast`; any later status stays. */
   markBroadcast(id: AttemptId): Promise<void>
-  /** Records what became of an attempt, and moves its intent along (a dropped attempt leaves it `expired`). */
+  /**
+   * Records what became of an attempt and moves its intent along: `confirmed` to `done` or `deviated`, `reverted` to
+   * `reverted`, `dropped` to `expired` with its nonces free again; `unknown` leaves it `signed`. A prepared attempt,
+   * whose bytes the journal does not hold, can only be dropped. What is settled stays: the same status again returns
+   * what is stored, so does `unknown`, and a contradiction throws `StatusConflictError`.
+   */
   settle(id: AttemptId, settlement: Settlement): Promise<AttemptRecord>
   /** Attempts whose outcome is not known (`prepared` to `unknown`), oldest nonce first. */
   inFlight(account?: Address): Promise<readonly AttemptRecord[]>
   /** The nonce after the highest that an attempt of the epoch uses, dropped ones left out; null if there is none. */
   nextNonce(account: Address): Promise<bigint | null>
 
+  /** Of the agent on the account; `inFlight` is the account's, whoever sent it. */
   history(agent: AgentId, account: Address, since: bigint): Promise<History>
 
   /** The strictest of what a person ordered for all or for this agent, and what {@link freeze} set in the epoch. */
   tradingState(agent: AgentId): Promise<TradingState>
-  /** Lets the agent only reduce risk, in this epoch, until a person sets it `active`. */
+  /** Lets the agent only reduce risk, in this epoch, until a person sets it, or all agents, `active`. */
   freeze(agent: AgentId, reason: string): Promise<void>
 
+  /** Runs, intents and attempts in the order they were first recorded. */
   runs(agent?: AgentId): Promise<readonly RunRecord[]>
   intents(agent?: AgentId): Promise<readonly IntentRecord[]>
   attempts(agent?: AgentId): Promise<readonly AttemptRecord[]>
+  counts(): Promise<JournalCounts>
 }
