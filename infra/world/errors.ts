@@ -101,3 +101,14 @@ export class WorldCacheError extends RialtoError {
     })
   }
 }
+
+/** A block was to be mined at a time that has passed in the world. */
+export class WorldTimeError extends RialtoError {
+  override readonly name = 'WorldTimeError'
+  constructor(asked: bigint, last: bigint) {
+    super('WORLD_TIME', `A block at ${asked} cannot follow one at ${last}.`, {
+      fix: 'Name a time after that of the last block.',
+      details: { asked, last },
+    })
+  }
+}

@@ -1,3 +1,4 @@
+import type { Address } from 'viem'
 import { InvariantError } from '../../runtime/core/errors.ts'
 
 /**
@@ -26,11 +27,8 @@ export function usd8Of(sqrtPriceX96: bigint, wethIsToken0: boolean): bigint {
   return wethIsToken0 ? (square * 10n ** 20n) >> 192n : ((10n ** 20n) << 192n) / square
 }
 
-/** The tick (not rounded) of a price in dollars per WETH: `log(token1 per token0) / log(1.0001)`. */
-export function tickOf(price: number, wethIsToken0: boolean): number {
-  const tick = Math.log(price * 1e-12) / Math.log(1.0001)
-  return wethIsToken0 ? tick : -tick
-}
+/** Whether a token is a pool's token0, that is, has the lower address of the two. */
+export const isToken0 = (token: Address, other: Address): boolean => BigInt(token) < BigInt(other)
 
 /** The largest integer whose square is not above `value`. Newton's method, from above. */
 export function squareRoot(value: bigint): bigint {

@@ -17,13 +17,13 @@ describe('two worlds', () => {
       for (const world of worlds) {
         const rpc = createRpc(world.url)
         const before = await rpc<Block>('eth_getBlockByNumber', 'latest', false)
-        expect(Number(before.timestamp)).toBe(WORLD_START)
+        expect(BigInt(before.timestamp)).toBe(WORLD_START)
         for (let i = 0; i < 5; i++) await rpc('evm_mine')
         heads.push(await rpc<Block>('eth_getBlockByNumber', 'latest', false))
         expect((await rpc<Block>('eth_getBlockByNumber', '0x0', false)).hash).toBe(world.genesisHash)
       }
       expect(heads[0]).toEqual(heads[1])
-      expect(Number(heads[0]?.timestamp)).toBe(WORLD_START + 60)
+      expect(BigInt(heads[0]?.timestamp ?? 0)).toBe(WORLD_START + 60n)
       expect(Number(heads[0]?.gasLimit)).toBe(36_000_000)
     } finally {
       await Promise.all(worlds.map((world) => world.stop()))

@@ -3,9 +3,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Hex } from 'viem'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
 import { startAnvil } from './anvil.ts'
+import { BLOCK_SECONDS } from './block.ts'
 import { AnvilStartError, WorldGoneError, WorldMismatchError } from './errors.ts'
 import { createRpc, type Rpc } from './rpc.ts'
 import { type WorldState, worldState } from './worldState.ts'
+
+export { BLOCK_SECONDS } from './block.ts'
 
 /** What has to be remembered to find a world again. */
 export type WorldHandle = {
@@ -19,6 +22,8 @@ export type WorldHandle = {
 export type World = WorldHandle & {
   readonly chainId: number
   readonly addressBook: AddressBook
+  /** The last block of the world when it was fresh. */
+  readonly start: { readonly blockNumber: bigint; readonly timestamp: bigint }
   /** Ends the chain and returns when it is gone. Harmless when it is gone already. */
   stop(): Promise<void>
 }
@@ -33,9 +38,6 @@ export type WorldOptions = {
   /** Where the world's state is cached; see {@link worldState}. */
   readonly cacheFolder?: string
 }
-
-/** Seconds between blocks when whoever mines names no time. */
-export const BLOCK_SECONDS = 12
 
 /**
  * Starts a fresh world.
@@ -60,7 +62,7 @@ export const BLOCK_SECONDS = 12
  */
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const state = await worldState(options.cacheFolder)
-  const genesisTime = randomInt(1, state.timestamp)
+  const genesisTime = randomInt(1, Number(state.timestamp))
   const anvil = await startAnvil({
     chainId: state.addressBook.chainId,
     noMining: options.automine !== true,
@@ -77,7 +79,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     if (Number(genesis.timestamp) !== genesisTime)
       throw new AnvilStartError('another chain answers on its port', '')
     // The clock of a node that loads a state begins at its own genesis: set it to the state's.
-    await rpc('anvil_setNextBlockTimestamp', state.timestamp + BLOCK_SECONDS)
+    await rpc('anvil_setNextBlockTimestamp', Number(state.timestamp) + BLOCK_SECONDS)
     await rpc('anvil_setBlockTimestampInterval', BLOCK_SECONDS)
     return {
       pid: anvil.pid,
@@ -130,7 +132,11 @@ export async function stopWorld({ pid, url, genesisHash }: WorldHandle): Promise
   }
 }
 
-const worldFacts = ({ addressBook }: WorldState) => ({ chainId: addressBook.chainId, addressBook })
+const worldFacts = ({ addressBook, blockNumber, timestamp }: WorldState) => ({
+  chainId: addressBook.chainId,
+  addressBook,
+  start: { blockNumber, timestamp },
+})
 
 async function block(rpc: Rpc, number: Hex): Promise<{ hash: Hex; timestamp: Hex }> {
   return await rpc('eth_getBlockByNumber', number, false)

@@ -24,8 +24,8 @@ export type WorldState = {
   readonly addressBook: AddressBook
   /** The number of the last block that building it took; a started world begins there. */
   readonly blockNumber: bigint
-  /** That block's timestamp, in seconds. */
-  readonly timestamp: number
+  /** That block's timestamp, in seconds since 1970. */
+  readonly timestamp: bigint
   /** Whether it was there already. */
   readonly cached: boolean
 }
@@ -62,7 +62,7 @@ type Manifest = { stateHash: string; addressBook: AddressBook; blockNumber: numb
  * const { stateFile, addressBook } = await worldState()
  */
 export async function worldState(cacheFolder?: string): Promise<WorldState> {
-  const root = cacheFolder ?? process.env['RIALTO_CACHE_DIR'] ?? join(packageRoot(import.meta.url), '.cache')
+  const root = cacheFolder ?? process.env.RIALTO_CACHE_DIR ?? join(packageRoot(import.meta.url), '.cache')
   const folder = join(root, 'world', fingerprint())
   const cached = readCached(folder)
   if (cached !== undefined) return { ...cached, cached: true }
@@ -79,7 +79,7 @@ export async function worldState(cacheFolder?: string): Promise<WorldState> {
       stateHash: sha256(dump.json),
       addressBook,
       blockNumber: dump.blockNumber,
-      timestamp: WORLD_START,
+      timestamp: Number(WORLD_START),
     }
     install(building, folder, dump.json, manifest, root)
   } finally {
@@ -117,7 +117,7 @@ function readCached(folder: string): Omit<WorldState, 'cached'> | undefined {
   }
   if (sha256(state) !== manifest.stateHash) return undefined
   const { addressBook, blockNumber, timestamp } = manifest
-  return { stateFile, addressBook, blockNumber: BigInt(blockNumber), timestamp }
+  return { stateFile, addressBook, blockNumber: BigInt(blockNumber), timestamp: BigInt(timestamp) }
 }
 
 async function build() {
@@ -125,7 +125,7 @@ async function build() {
   const anvil = await startAnvil({
     chainId: CHAIN_ID,
     noMining: true,
-    timestamp: WORLD_START - 3_600,
+    timestamp: Number(WORLD_START) - 3_600,
     args: ['--gas-limit', '10000000000'],
   })
   try {

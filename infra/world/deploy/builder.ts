@@ -60,7 +60,7 @@ export type WorldBuilder = {
  * @param rpc a fresh anvil with `--no-mining`, a block gas limit above everything that is mined at once
  * @param clock gives the timestamp of each block, in seconds
  */
-export function createWorldBuilder(rpc: Rpc, clock: () => number): WorldBuilder {
+export function createWorldBuilder(rpc: Rpc, clock: () => bigint): WorldBuilder {
   const nonces = new Map<Address, number>()
   let queue: Outgoing[] = []
 
@@ -98,7 +98,7 @@ export function createWorldBuilder(rpc: Rpc, clock: () => number): WorldBuilder 
         ),
       )
       await rpc('anvil_setNextBlockBaseFeePerGas', numberToHex(GAS_PRICE / 2n))
-      await rpc('evm_mine', { timestamp: clock() })
+      await rpc('evm_mine', { timestamp: numberToHex(clock()) })
       const receipts = await Promise.all(
         hashes.map((hash) => rpc<{ status: Hex } | null>('eth_getTransactionReceipt', hash)),
       )

@@ -1,7 +1,9 @@
 import { type Address, maxUint256, numberToHex, parseEther, parseUnits } from 'viem'
 import type { AddressBook } from '../../../runtime/core/addressBook.ts'
+import { usd } from '../../../runtime/core/units.ts'
 import { testTokenArtifact } from '../../contracts/artifacts/TestToken.ts'
 import { addressOf } from '../accounts.ts'
+import { BLOCK_SECONDS } from '../block.ts'
 import type { Rpc } from '../rpc.ts'
 import {
   aavePoolArtifact,
@@ -16,23 +18,24 @@ import { deployFeed, submitFirstPrice } from './chainlink.ts'
 import { MULTICALL3, placeMulticall3 } from './multicall3.ts'
 import { deployRialto } from './rialto.ts'
 import { deployTokens, type WorldTokens, wethArtifact } from './tokens.ts'
-import { createPool, deployUniswap, factoryArtifact, POOL_FEE } from './uniswap.ts'
+import { addLiquidity, createPool, deployUniswap, readPool } from './uniswap.ts'
 
 /**
  * The time of the last block of every fresh world: when Ethereum began (30 July 2015, 15:26:13 UTC). Fixed, so
  * that interest accrues alike on every machine, and early, so that any price history can be played at its own
  * times.
  */
-export const WORLD_START = 1_438_269_973
+export const WORLD_START = 1_438_269_973n
+
+const WORLD_DOLLARS = 2_000
 
 /** ETH/USD and the pool's price in every fresh world, 8 decimals. */
-export const WORLD_PRICE = 2_000n * 10n ** 8n
+export const WORLD_PRICE = usd(BigInt(WORLD_DOLLARS) * 10n ** 8n)
 
 /** Seconds after which consumers may call a feed's price stale: those of the feeds on mainnet. */
 const HEARTBEATS = { weth: 3_600, usdc: 86_400 } as const
 
 const BUILD_BLOCKS = 4
-const BLOCK_SECONDS = 12
 const RICH = 10n ** 27n // wei: a billion ether
 const AAVE_USDC = parseUnits('30000000', 6)
 const AAVE_WETH = parseEther('5000')
@@ -52,7 +55,10 @@ const ARBITRAGE_USDC = parseUnits('1000000000000', 6)
  */
 export async function deployWorld(rpc: Rpc, chainId: number): Promise<AddressBook> {
   let block = 0
-  const builder = createWorldBuilder(rpc, () => WORLD_START - BLOCK_SECONDS * (BUILD_BLOCKS - ++block))
+  const builder = createWorldBuilder(
+    rpc,
+    () => WORLD_START - BigInt(BLOCK_SECONDS * (BUILD_BLOCKS - ++block)),
+  )
   await Promise.all(
     (['deployer', 'liquidityProvider', 'whale', 'oracle', 'arbitrageur'] as const).map((role) =>
       rpc('anvil_setBalance', addressOf(role), numberToHex(RICH)),
@@ -74,9 +80,11 @@ export async function deployWorld(rpc: Rpc, chainId: number): Promise<AddressBoo
   submitFirstPrice(builder, wethFeed, WORLD_PRICE)
   submitFirstPrice(builder, usdcFeed, 10n ** 8n)
   fund(builder, tokens)
+  createPool(builder, uniswap, tokens, WORLD_DOLLARS)
   await builder.mine()
 
-  createPool(builder, uniswap, tokens, Number(WORLD_PRICE) / 1e8)
+  const { tick, ...pool } = await readPool(builder, uniswap, tokens)
+  addLiquidity(builder, uniswap, tokens, WORLD_DOLLARS, tick)
   await builder.mine()
 
   supplyMarkets(builder, tokens, proxies.pool)
@@ -94,12 +102,6 @@ export async function deployWorld(rpc: Rpc, chainId: number): Promise<AddressBoo
       return { asset, aToken, variableDebtToken }
     }),
   )
-  const [token0, token1] =
-    BigInt(tokens.weth.address) < BigInt(tokens.usdc.address)
-      ? [tokens.weth.address, tokens.usdc.address]
-      : [tokens.usdc.address, tokens.weth.address]
-  const factory = { address: uniswap.factory, abi: factoryArtifact().abi }
-  const pool = await builder.read<Address>(factory, 'getPool', [token0, token1, POOL_FEE])
   return {
     chainId,
     multicall3: MULTICALL3,
@@ -116,7 +118,7 @@ export async function deployWorld(rpc: Rpc, chainId: number): Promise<AddressBoo
       factory: uniswap.factory,
       swapRouter: uniswap.swapRouter,
       quoter: uniswap.quoter,
-      pools: [{ address: pool, token0, token1, fee: POOL_FEE }],
+      pools: [pool],
     },
     chainlink: [
       { asset: tokens.weth.address, feed: wethFeed.feed, heartbeat: HEARTBEATS.weth },

@@ -2,7 +2,7 @@ import { type Address, type Hex, keccak256, parseEther, stringToHex } from 'viem
 import { InvariantError } from '../../../runtime/core/errors.ts'
 import { testTokenArtifact } from '../../contracts/artifacts/TestToken.ts'
 import { addressOf } from '../accounts.ts'
-import { sqrtPriceX96Of, tickOf } from '../price.ts'
+import { isToken0, sqrtPriceX96Of } from '../price.ts'
 import { type Artifact, readArtifact } from './artifact.ts'
 import type { WorldBuilder } from './builder.ts'
 import { type WorldTokens, wethArtifact } from './tokens.ts'
@@ -53,6 +53,38 @@ export function deployUniswap(builder: WorldBuilder, weth: Address): WorldUniswa
 }
 
 /**
+ * Queues the WETH/USDC 0.05 % pool at a price, yet without liquidity.
+ *
+ * @param price whole dollars per WETH
+ */
+export function createPool(
+  builder: WorldBuilder,
+  uniswap: WorldUniswap,
+  tokens: WorldTokens,
+  price: number,
+): void {
+  const { token0, token1, wethIsToken0 } = inOrder(tokens)
+  builder.call(
+    addressOf('liquidityProvider'),
+    { address: uniswap.positionManager, abi: positionManagerArtifact().abi },
+    'createAndInitializePoolIfNecessary',
+    [token0, token1, POOL_FEE, sqrtPriceX96Of(BigInt(price) * 10n ** 8n, wethIsToken0)],
+  )
+}
+
+/** The pool that {@link createPool} made, and its tick; to be read after that is mined. */
+export async function readPool(builder: WorldBuilder, uniswap: WorldUniswap, tokens: WorldTokens) {
+  const { token0, token1 } = inOrder(tokens)
+  const factory = { address: uniswap.factory, abi: factoryArtifact().abi }
+  const address = await builder.read<Address>(factory, 'getPool', [token0, token1, POOL_FEE])
+  const [, tick] = await builder.read<readonly [bigint, number]>(
+    { address, abi: poolArtifact().abi },
+    'slot0',
+  )
+  return { address, tick, token0, token1, fee: POOL_FEE }
+}
+
+/**
  * Liquidity of a position, in the unit in which a position from price a to price b (dollars per WETH) holds
  * `liquidity * (sqrt(b) - sqrt(a))` whole USDC below the price, or `liquidity * (1/sqrt(a) - 1/sqrt(b))` whole
  * WETH above it.
@@ -60,93 +92,80 @@ export function deployUniswap(builder: WorldBuilder, weth: Address): WorldUniswa
 const FULL_RANGE_LIQUIDITY = 400_000
 /** What the rungs of the ladder hold, in turn: different, so that every boundary changes the depth. */
 const RUNG_LIQUIDITY = [500_000, 800_000, 400_000, 650_000]
-/** A rung goes from a price to this times as much. */
+/** The width of a rung: 950 ticks of 0.01 % are a factor of 1.1. */
+const RUNG_TICKS = 950
 const RUNG_RATIO = 1.1
 const RUNGS_BELOW = 20
 const RUNGS_ABOVE = 14
 
 /**
- * Queues the WETH/USDC 0.05 % pool at `price` dollars with deep liquidity: a position over the full range, and a
- * ladder of positions of 10 % width from about 280 to 8,000 dollars (at a start of 2,000), so that a price has
- * initialised ticks on its way. 20 WETH move the price by less than 0.3 %. The liquidity provider must hold
- * enough USDC already.
+ * Queues deep liquidity: a position over the full range, and a ladder of positions of 10 % width from about 280 to
+ * 8,000 dollars (at a start of 2,000), so that a price crosses initialised ticks on its way. 20 WETH move the price
+ * by less than 0.3 %. The liquidity provider must hold enough USDC already.
+ *
+ * @param price whole dollars per WETH, where the pool is
+ * @param tick the pool's
  */
-export function createPool(
+export function addLiquidity(
   builder: WorldBuilder,
-  uniswap: WorldUniswap,
-  { weth, usdc }: WorldTokens,
+  { positionManager }: WorldUniswap,
+  tokens: WorldTokens,
   price: number,
+  tick: number,
 ): void {
   const provider = addressOf('liquidityProvider')
-  const manager = { address: uniswap.positionManager, abi: positionManagerArtifact().abi }
-  const wethIsToken0 = BigInt(weth.address) < BigInt(usdc.address)
-  const [token0, token1] = wethIsToken0 ? [weth, usdc] : [usdc, weth]
-  const inOrder = <T>(ofWeth: T, ofUsdc: T): [T, T] => (wethIsToken0 ? [ofWeth, ofUsdc] : [ofUsdc, ofWeth])
-  const usd8 = BigInt(Math.round(price * 1e8))
+  const manager = { address: positionManager, abi: positionManagerArtifact().abi }
+  const { token0, token1, wethIsToken0 } = inOrder(tokens)
+  const ether = { address: tokens.weth.address, abi: wethArtifact().abi }
+  const dollars = { address: tokens.usdc.address, abi: testTokenArtifact.abi }
 
-  const positions = ladder(price)
-  const wethNeeded = positions.reduce((sum, position) => sum + position.weth, 0n)
-  const usdcNeeded = positions.reduce((sum, position) => sum + position.usdc, 0n)
-  builder.call(provider, { address: weth.address, abi: wethArtifact().abi }, 'deposit', [], wethNeeded)
-  builder.call(provider, { address: weth.address, abi: wethArtifact().abi }, 'approve', [
-    manager.address,
-    wethNeeded,
-  ])
-  builder.call(provider, { address: usdc.address, abi: testTokenArtifact.abi }, 'approve', [
-    manager.address,
-    usdcNeeded,
-  ])
-  builder.call(provider, manager, 'createAndInitializePoolIfNecessary', [
-    token0.address,
-    token1.address,
-    POOL_FEE,
-    sqrtPriceX96Of(usd8, wethIsToken0),
-  ])
-  for (const position of positions) {
-    const ticks = position.range?.map((edge) => usableTick(edge, wethIsToken0)).sort((a, b) => a - b)
-    const [tickLower, tickUpper] = ticks ?? [-FULL_RANGE, FULL_RANGE]
-    const [amount0Desired, amount1Desired] = inOrder(position.weth, position.usdc)
+  const positions = [fullRange(price), ...ladder(price, tick, wethIsToken0)]
+  const total = (token: 'weth' | 'usdc') => positions.reduce((sum, position) => sum + position[token], 0n)
+  builder.call(provider, ether, 'deposit', [], total('weth'))
+  builder.call(provider, ether, 'approve', [positionManager, total('weth')])
+  builder.call(provider, dollars, 'approve', [positionManager, total('usdc')])
+  for (const { weth, usdc, tickLower, tickUpper } of positions) {
+    const [amount0Desired, amount1Desired] = wethIsToken0 ? [weth, usdc] : [usdc, weth]
     builder.call(provider, manager, 'mint', [
       {
-        token0: token0.address,
-        token1: token1.address,
-        fee: POOL_FEE,
-        tickLower,
-        tickUpper,
-        amount0Desired,
-        amount1Desired,
-        amount0Min: 0n,
-        amount1Min: 0n,
-        recipient: provider,
-        deadline: 2n ** 64n,
+        ...{ token0, token1, fee: POOL_FEE, tickLower, tickUpper, amount0Desired, amount1Desired },
+        ...{ amount0Min: 0n, amount1Min: 0n, recipient: provider, deadline: 2n ** 64n },
       },
     ])
   }
 }
 
 type Position = {
-  /** Dollars per WETH; absent over the full range. */
-  readonly range?: readonly [number, number]
+  readonly tickLower: number
+  readonly tickUpper: number
   readonly weth: bigint
   readonly usdc: bigint
 }
 
-/** Only `+ - * / sqrt` are used, which give the same bits on every machine. */
-function ladder(price: number): readonly Position[] {
+const fullRange = (price: number): Position => ({
+  tickLower: -FULL_RANGE,
+  tickUpper: FULL_RANGE,
+  weth: wholeWeth(FULL_RANGE_LIQUIDITY / Math.sqrt(price)),
+  usdc: wholeUsdc(FULL_RANGE_LIQUIDITY * Math.sqrt(price)),
+})
+
+/** Only `+ - * /` and the square root are used, which give the same bits on every machine. */
+function ladder(price: number, tick: number, wethIsToken0: boolean): readonly Position[] {
   const now = Math.sqrt(price)
-  const positions: Position[] = [
-    { weth: wholeWeth(FULL_RANGE_LIQUIDITY / now), usdc: wholeUsdc(FULL_RANGE_LIQUIDITY * now) },
-  ]
-  // The price lies in the middle of a rung, not on its edge.
+  const usable = (value: number) => Math.round(value / TICK_SPACING) * TICK_SPACING
+  // The price lies in the middle of a rung, not on an edge.
   let low = price / Math.sqrt(RUNG_RATIO)
   for (let rung = 0; rung < RUNGS_BELOW; rung++) low /= RUNG_RATIO
-  for (let rung = 0; rung <= RUNGS_BELOW + RUNGS_ABOVE; rung++) {
+  const positions: Position[] = []
+  for (let rung = -RUNGS_BELOW; rung <= RUNGS_ABOVE; rung++) {
     const high = low * RUNG_RATIO
-    const liquidity = RUNG_LIQUIDITY[rung % RUNG_LIQUIDITY.length] ?? 0
+    const liquidity = RUNG_LIQUIDITY[(rung + RUNGS_BELOW) % RUNG_LIQUIDITY.length] ?? 0
     const [a, b] = [Math.sqrt(low), Math.sqrt(high)]
     const at = Math.min(Math.max(now, a), b)
+    const middle = tick + (wethIsToken0 ? rung : -rung) * RUNG_TICKS
     positions.push({
-      range: [low, high],
+      tickLower: usable(middle - RUNG_TICKS / 2),
+      tickUpper: usable(middle + RUNG_TICKS / 2),
       weth: wholeWeth(liquidity * (1 / at - 1 / b)),
       usdc: wholeUsdc(liquidity * (at - a)),
     })
@@ -158,6 +177,8 @@ function ladder(price: number): readonly Position[] {
 const wholeWeth = (amount: number): bigint => parseEther(amount.toFixed(6))
 const wholeUsdc = (amount: number): bigint => BigInt(Math.round(amount * 1e6))
 
-function usableTick(price: number, wethIsToken0: boolean): number {
-  return Math.round(tickOf(price, wethIsToken0) / TICK_SPACING) * TICK_SPACING
+function inOrder({ weth, usdc }: WorldTokens) {
+  const wethIsToken0 = isToken0(weth.address, usdc.address)
+  const [token0, token1] = wethIsToken0 ? [weth.address, usdc.address] : [usdc.address, weth.address]
+  return { token0, token1, wethIsToken0 }
 }
