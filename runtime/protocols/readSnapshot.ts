@@ -1,0 +1,58 @@
+import type { Address } from 'viem'
+import type { AddressBook } from '../core/addressBook.ts'
+import type { Chain } from '../core/ports.ts'
+import type { BlockRef, Snapshot, WatchList } from '../core/snapshot.ts'
+import { positionState } from './aave-v3/getPositions.ts'
+import { reserveState } from './aave-v3/getReserves.ts'
+import { poolOf } from './book.ts'
+import { oracleReadings } from './chainlink/getOracleReadings.ts'
+import { DEFAULT_ORACLE_TOLERANCE, type OracleTolerance } from './chainlink/judgeReading.ts'
+import { delegationOf, walletBalances } from './erc20/getWallet.ts'
+import { listReads, readAll } from './read.ts'
+import { DEFAULT_TICK_WORDS, poolHead, readPoolTicks } from './uniswap-v3/getPoolStates.ts'
+
+export type SnapshotOptions = {
+  readonly tolerance?: OracleTolerance
+  /** Bitmap words read on each side of a pool's price. */
+  readonly tickWords?: number
+}
+
+/**
+ * All that an agent asked to see, at one block: everything but the pools' ticks with a single `Chain.read`.
+ *
+ * @param account whose wallet is read
+ * @throws {NotInAddressBookError} for anything watched that the book does not list.
+ * @throws {ReadFailedError} naming the first value that could not be read.
+ */
+export async function readSnapshot(
+  chain: Chain,
+  block: BlockRef,
+  book: AddressBook,
+  account: Address,
+  watch: WatchList,
+  options: SnapshotOptions = {},
+): Promise<Snapshot> {
+  const { assets } = watch
+  const tolerance = options.tolerance ?? DEFAULT_ORACLE_TOLERANCE
+  const [head, code] = await Promise.all([
+    readAll(chain, block.hash, {
+      wallet: walletBalances(book, account, assets),
+      reserves: listReads(assets.map((asset) => reserveState(book, asset))),
+      oracles: oracleReadings(book, assets, block.timestamp, tolerance),
+      positions: listReads(watch.positions.map((user) => positionState(book, user, assets))),
+      pools: listReads(watch.pools.map((pool) => poolHead(poolOf(book, pool)))),
+    }),
+    chain.code(account, block.hash),
+  ])
+  const { wallet, reserves, oracles, positions } = head
+  const pools = await readPoolTicks(chain, block.hash, head.pools, options.tickWords ?? DEFAULT_TICK_WORDS)
+  return {
+    chainId: chain.chainId,
+    block,
+    wallet: { account, ...wallet, delegation: delegationOf(code) },
+    reserves,
+    oracles,
+    positions,
+    pools,
+  }
+}
