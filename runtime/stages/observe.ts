@@ -1,5 +1,6 @@
 import type { Agent } from '../core/agent.ts'
 import type { BlockRef, Snapshot } from '../core/snapshot.ts'
+import { DEFAULT_ORACLE_TOLERANCE } from '../protocols/chainlink/judgeReading.ts'
 import { readSnapshot } from '../protocols/readSnapshot.ts'
 import type { Runtime } from './runtime.ts'
 
@@ -9,14 +10,13 @@ import type { Runtime } from './runtime.ts'
  * @throws {BlockGoneError} when the chain no longer knows the block.
  */
 export async function observe(runtime: Runtime, agent: Agent, block: BlockRef): Promise<Snapshot> {
-  const watch = agent.watch()
-  const { oracle } = runtime.policyOf(agent.id)
-  return readSnapshot(runtime.chain, runtime.book, block, {
-    account: agent.account,
-    positions: watch.positions,
-    assets: watch.assets,
-    pools: watch.pools,
-    maxOracleAge: oracle.maxAgeSeconds,
-    maxOracleDeviation: oracle.maxDeviation,
+  const { oracle, riskReducing } = runtime.policyOf(agent.id)
+  // A snapshot marks what not even a rescue may trust; the guards apply the tighter bound to everything else.
+  const loosest =
+    oracle.maxDeviation > riskReducing.oracle.maxDeviation
+      ? oracle.maxDeviation
+      : riskReducing.oracle.maxDeviation
+  return readSnapshot(runtime.chain, block, runtime.book, agent.account, agent.watch(), {
+    tolerance: { ...DEFAULT_ORACLE_TOLERANCE, maxPoolDeviation: loosest },
   })
 }

@@ -33,7 +33,6 @@ export async function simulate(
   const { account } = intent
   const lastValidBlock = snapshot.block.number + BigInt(policy.lastValidBlocks)
   const calls = encodeIntent(intent.action, snapshot, runtime.book, {
-    account,
     minHealthFactor: policy.healthFactor.minAfter,
     lastValidBlock,
   })

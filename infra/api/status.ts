@@ -1,0 +1,38 @@
+import { z } from 'zod'
+
+const tradingState = z.enum(['active', 'reducing', 'halted'])
+
+/** What the runtime says of itself. Money and health factors as decimal strings. */
+export const statusSchema = z.object({
+  version: z.string(),
+  pid: z.int(),
+  /** `playing` a scenario, `done` with it, or `watching` a chain. */
+  phase: z.enum(['starting', 'playing', 'done', 'watching']),
+  chainId: z.int(),
+  block: z.int().nullable(),
+  scenario: z
+    .object({ name: z.string(), seed: z.int(), blocks: z.int(), passed: z.boolean().nullable() })
+    .nullable(),
+  agents: z.array(
+    z.object({
+      id: z.string(),
+      account: z.string(),
+      tradingState,
+      healthFactor: z.string().nullable(),
+      equityUsd: z.string().nullable(),
+      lastDecision: z.object({ block: z.int(), intent: z.string(), reason: z.string() }).nullable(),
+    }),
+  ),
+  inFlight: z.int(),
+})
+
+export type Status = z.output<typeof statusSchema>
+
+/** An order of the owner. `agent` null means all agents. */
+export const tradingOrderSchema = z.strictObject({
+  agent: z.string().nullable(),
+  state: tradingState,
+  reason: z.string().max(200),
+})
+
+export type TradingOrder = z.output<typeof tradingOrderSchema>

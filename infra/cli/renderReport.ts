@@ -1,0 +1,100 @@
+import { formatEther, parseEther } from 'viem'
+import { intentId, type RunId } from '../../runtime/core/ids.ts'
+import type { Fate } from '../world/measurePlay.ts'
+import type { OutcomeReport, Report, TransactionReport } from './report.ts'
+import { paint } from './terminal.ts'
+
+/** `12345.678` as `12,345.68`. */
+function money(text: string): string {
+  const [whole = '0', fraction = ''] = text.split('.')
+  // Rounded down in the last digit shown: a summary may say too little, never too much.
+  return `${whole.replace(/\B(?=(\d{3})+(?!\d))/g, ',')}.${fraction.slice(0, 2).padEnd(2, '0')}`
+}
+
+const factor = (text: string): string => (text === 'none' ? text : text.slice(0, text.indexOf('.') + 4))
+
+/** `end - start` of decimal strings with up to 8 decimals, as money with a sign. */
+function difference({ start, end }: Fate['equityUsd']): string {
+  const units = (text: string): bigint => {
+    const [whole = '0', fraction = ''] = text.replace('-', '').split('.')
+    const value = BigInt(whole + fraction.slice(0, 8).padEnd(8, '0'))
+    return text.startsWith('-') ? -value : value
+  }
+  const change = units(end) - units(start)
+  const size = (change < 0n ? -change : change).toString().padStart(9, '0')
+  return `${change < 0n ? '-' : '+'}${money(`${size.slice(0, -8)}.${size.slice(-8)}`)}`
+}
+
+function row(label: string, ...cells: readonly string[]): string {
+  return `  ${label.padEnd(26)}${cells.map((cell) => cell.padStart(20)).join('')}`
+}
+
+/** The report as a person reads it: side by side what each lost, then what the agent did and why. */
+export function renderReport(report: Report): string {
+  const { guarded, twin } = report
+  const rule = '─'.repeat(68)
+  const verdict = report.passed
+    ? paint('green', 'passed', process.stdout)
+    : paint('red', 'FAILED', process.stdout)
+  return [
+    '',
+    `  ${report.scenario}, seed ${report.seed}, ${report.blocks} blocks: ${verdict}`,
+    `  ${rule}`,
+    row('', 'guarded', 'not guarded'),
+    row('liquidated', guarded.liquidated ? 'yes' : 'no', twin.liquidated ? 'yes' : 'no'),
+    row('lowest health factor', factor(guarded.minHealthFactor), factor(twin.minHealthFactor)),
+    row('equity at the start, $', money(guarded.equityUsd.start), money(twin.equityUsd.start)),
+    row('equity at the end, $', money(guarded.equityUsd.end), money(twin.equityUsd.end)),
+    row('change, $', difference(guarded.equityUsd), difference(twin.equityUsd)),
+    '',
+    ...actions(report),
+    `  inference  ${report.inference.calls} calls to ${report.inference.model}`,
+    `  gas        ${totalGas(report.transactions)} ETH in ${report.transactions.length} transactions`,
+    `  journal    ${report.journal.runs} runs, ${report.journal.intents} intents, ${report.journal.attempts} attempts`,
+    `  took       ${(report.durationMs / 1000).toFixed(1)} s`,
+    '',
+  ].join('\n')
+}
+
+function actions(report: Report): string[] {
+  const acted = report.decisions.filter(({ intent }) => intent !== 'nothing')
+  const considered = report.decisions.filter(
+    ({ intent, candidates }) => intent === 'nothing' && candidates > 0,
+  )
+  if (acted.length === 0)
+    return [
+      '  What the agent did',
+      `    nothing: ${report.decisions.length} runs, ${considered.length} of them with candidates to weigh`,
+      '',
+    ]
+  return [
+    '  What the agent did',
+    ...acted.flatMap((decision) => {
+      const intent = intentId(decision.runId as RunId)
+      const transaction = report.transactions.find((candidate) => candidate.intentId === intent)
+      return [
+        `    block ${decision.block}  ${decision.intent}, ${decision.verdict}`,
+        `      why       ${decision.reason}`,
+        ...(transaction === undefined ? [] : transactionLines(transaction)),
+      ]
+    }),
+    '',
+  ]
+}
+
+function transactionLines(transaction: TransactionReport): string[] {
+  const { expected, actual } = transaction
+  return [
+    `      sent      ${transaction.hash} (${transaction.status}${transaction.block === null ? '' : `, block ${transaction.block}`})`,
+    `      promised  ${outcomeLine(expected)}`,
+    ...(actual === null ? [] : [`      happened  ${outcomeLine(actual)}`]),
+  ]
+}
+
+const outcomeLine = (outcome: OutcomeReport): string =>
+  `health factor ${factor(outcome.healthFactor)}, debt $${money(outcome.debtUsd)}, gas ${outcome.gasUsed} (${outcome.gasCostEth.slice(0, 8)} ETH)`
+
+function totalGas(transactions: readonly TransactionReport[]): string {
+  const total = transactions.reduce((sum, { actual }) => sum + parseEther(actual?.gasCostEth ?? '0'), 0n)
+  return formatEther(total).slice(0, 10)
+}

@@ -1,0 +1,45 @@
+import { describeError, InvalidInputError } from '../../runtime/core/errors.ts'
+
+/** Where a command writes. Standard output carries the answer alone; everything else goes to standard error. */
+export type Terminal = {
+  /** The answer. */
+  out(text: string): void
+  /** Progress and errors. */
+  note(text: string): void
+  /** Runs a step and tells how it went and how long it took. */
+  step<T>(name: string, work: () => Promise<T>, describe: (result: T) => string): Promise<T>
+}
+
+const COLOURS = { green: '32', red: '31', dim: '2', bold: '1', yellow: '33' } as const
+export type Colour = keyof typeof COLOURS
+
+/** Colours only for eyes: not in pipes, and not where `NO_COLOR` is set (no-color.org). */
+export function paint(colour: Colour, text: string, stream: NodeJS.WriteStream = process.stderr): string {
+  if (!stream.isTTY || (process.env.NO_COLOR ?? '') !== '') return text
+  return `\u001b[${COLOURS[colour]}m${text}\u001b[0m`
+}
+
+export const processTerminal: Terminal = {
+  out: (text) => process.stdout.write(`${text}\n`),
+  note: (text) => process.stderr.write(`${text}\n`),
+  async step(name, work, describe) {
+    const start = performance.now()
+    const seconds = () => `${((performance.now() - start) / 1000).toFixed(1)} s`
+    try {
+      const result = await work()
+      this.note(`  ${paint('green', '✓')} ${name.padEnd(10)} ${describe(result)} ${paint('dim', seconds())}`)
+      return result
+    } catch (error) {
+      this.note(`  ${paint('red', '✗')} ${name.padEnd(10)} ${paint('dim', seconds())}`)
+      throw error
+    }
+  },
+}
+
+/** What a command ends with: 0 success, 1 failed, 2 wrong use. */
+export type ExitCode = 0 | 1 | 2
+
+/** One clear line about an error, and the exit code that goes with it. */
+export function explain(error: unknown): { readonly line: string; readonly exitCode: ExitCode } {
+  return { line: describeError(error), exitCode: error instanceof InvalidInputError ? 2 : 1 }
+}

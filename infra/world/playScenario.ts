@@ -1,0 +1,94 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { BlockRef } from '../../runtime/core/snapshot.ts'
+import type { Actors } from './actors.ts'
+import type { PricePoint } from './scenarios/scenario.ts'
+import { BLOCK_SECONDS } from './world.ts'
+
+/** What the driver needs of the runtime that it plays against. */
+export type Players = {
+  head(): Promise<BlockRef>
+  /** Returns when every actor is through with the block. */
+  processHead(head: BlockRef): Promise<void>
+  /** Whether anything is still on its way to a block. */
+  busy(): Promise<boolean>
+}
+
+export type PlayOptions = {
+  readonly actors: Actors
+  readonly players: Players
+  readonly path: readonly PricePoint[]
+  /** The block before the first that is played, and its timestamp in seconds. */
+  readonly startBlock: bigint
+  readonly startTimestamp: bigint
+  /** Milliseconds between blocks without waiting for anybody; null plays in lockstep. */
+  readonly realtime: number | null
+  readonly signal: AbortSignal
+  /** Told after each block, when everybody is through with it (in lockstep). */
+  onBlock(progress: { index: number; of: number; head: BlockRef; point: PricePoint }): void
+}
+
+/** Blocks that are mined at the end, at the last price, until what is in flight is settled. */
+const CLOSING_BLOCKS = 8
+
+/**
+ * Plays a path of prices through the world: each block carries the oracle's new price, the arbitrage of the pool
+ * towards it, and whatever the actors sent after the block before.
+ *
+ * In lockstep a block is mined when every actor has finished with the last one, so that the same path gives the
+ * same blocks on a machine of any speed. Where it stands is read from the chain alone: called again after a crash,
+ * it lets the actors finish with the block that stands and goes on with the next.
+ */
+export async function playScenario(options: PlayOptions): Promise<void> {
+  const { actors, players, path, startBlock, startTimestamp, signal } = options
+  let head = await players.head()
+  // What an earlier process left half-done with this block; finds everything done where it was not cut off.
+  await players.processHead(head)
+
+  let processing: Promise<void> = Promise.resolve()
+  let failure: unknown
+  for (let index = Number(head.number - startBlock); index < path.length && !signal.aborted; index += 1) {
+    const point = path[index] as PricePoint
+    await mine(actors, point, startTimestamp + BigInt((index + 1) * BLOCK_SECONDS))
+    head = await players.head()
+    if (options.realtime === null) await players.processHead(head)
+    else {
+      const current = head
+      // One head at a time; heads that pass meanwhile are passed over, as they would be on a real chain.
+      processing = processing.then(() => (current === head ? players.processHead(current) : undefined))
+      processing.catch((error) => {
+        failure ??= error
+      })
+      if (failure !== undefined) throw failure
+      await pause(options.realtime, signal)
+    }
+    options.onBlock({ index, of: path.length, head, point })
+  }
+  await processing
+  await close(options)
+}
+
+/** Lets what is in flight come to rest at the last price. */
+async function close({ actors, players, path, startBlock, startTimestamp, signal }: PlayOptions) {
+  const last = path.at(-1)
+  if (last === undefined) return
+  for (let extra = 0; extra < CLOSING_BLOCKS && !signal.aborted && (await players.busy()); extra += 1) {
+    const head = await players.head()
+    const next = head.number - startBlock + 1n
+    await mine(actors, last, startTimestamp + next * BigInt(BLOCK_SECONDS))
+    await players.processHead(await players.head())
+  }
+}
+
+async function mine(actors: Actors, point: PricePoint, timestamp: bigint): Promise<void> {
+  await actors.pushPrice(point.oracle)
+  await actors.arbitrageTo(point.market)
+  await actors.mineBlock({ timestamp, baseFeePerGas: point.baseFeePerGas })
+}
+
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  try {
+    await delay(milliseconds, undefined, { signal })
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
+}
