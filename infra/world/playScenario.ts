@@ -44,27 +44,50 @@ export async function playScenario(options: PlayOptions): Promise<void> {
   // What an earlier process left half-done with this block; finds everything done where it was not cut off.
   await players.processHead(head)
 
-  let processing: Promise<void> = Promise.resolve()
-  let failure: unknown
+  const audience = options.realtime === null ? lockstep(players) : realtime(players, options.realtime, signal)
   for (let index = Number(head.number - startBlock); index < path.length && !signal.aborted; index += 1) {
     const point = path[index] as PricePoint
     await mine(actors, point, startTimestamp + BigInt((index + 1) * BLOCK_SECONDS))
     head = await players.head()
-    if (options.realtime === null) await players.processHead(head)
-    else {
-      const current = head
-      // One head at a time; heads that pass meanwhile are passed over, as they would be on a real chain.
-      processing = processing.then(() => (current === head ? players.processHead(current) : undefined))
-      processing.catch((error) => {
-        failure ??= error
-      })
-      if (failure !== undefined) throw failure
-      await pause(options.realtime, signal)
-    }
+    await audience.show(head)
     options.onBlock({ index, of: path.length, head, point })
   }
-  await processing
+  await audience.end()
   await close(options)
+}
+
+/** How blocks are shown to the actors: `show` returns when the next block may be mined. */
+type Audience = { show(head: BlockRef): Promise<void>; end(): Promise<void> }
+
+const lockstep = (players: Players): Audience => ({
+  show: (head) => players.processHead(head),
+  end: async () => undefined,
+})
+
+/** Blocks come when it is time. Actors see one head at a time, and pass over those that came meanwhile. */
+function realtime(players: Players, milliseconds: number, signal: AbortSignal): Audience {
+  let newest: BlockRef | undefined
+  let work: Promise<void> = Promise.resolve()
+  let failure: { readonly error: unknown } | undefined
+  const follow = async () => {
+    const head = newest
+    newest = undefined
+    if (head !== undefined && failure === undefined) await players.processHead(head)
+  }
+  return {
+    async show(head) {
+      newest = head
+      work = work.then(follow).catch((error: unknown) => {
+        failure ??= { error }
+      })
+      if (failure !== undefined) throw failure.error
+      await pause(milliseconds, signal)
+    },
+    async end() {
+      await work
+      if (failure !== undefined) throw failure.error
+    },
+  }
 }
 
 /** Lets what is in flight come to rest at the last price. */
