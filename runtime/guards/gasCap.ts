@@ -1,0 +1,69 @@
+import { type Address, formatGwei, isAddressEqual } from 'viem'
+import type { SimulatedPlan } from '../core/lifecycle.ts'
+import { findPosition } from '../core/snapshot.ts'
+import { BPS, type Bps, bps, formatUsd, portion, type Usd } from '../core/units.ts'
+import { deny, type EffectGuard, type GuardContext, rule } from './guard.ts'
+import { isRescue } from './standing.ts'
+import { gasAtCap } from './valuation.ts'
+
+/** What one `liquidationCall` may repay of a debt while the health factor is above 0.95: Aave's default close factor. */
+const CLOSE_FACTOR: Bps = bps(5_000n)
+
+/**
+ * Gas costs no more than the policy allows: per unit, and for the whole transaction at its fee cap. A rescue may
+ * cost up to a stated part of the penalty that it avoids, when that is more than the ordinary limit.
+ */
+export const gasCap: EffectGuard = (context, intent, plan) => {
+  const { policy } = context
+  const rescue = isRescue(context, intent, plan)
+  const { maxFeePerGas } = (rescue ? policy.riskReducing : policy).gas
+  if (plan.maxFeePerGas > maxFeePerGas)
+    return deny('GAS_CAP', {
+      limit: formatGwei(maxFeePerGas),
+      observed: formatGwei(plan.maxFeePerGas),
+      message: `It pays up to ${formatGwei(plan.maxFeePerGas)} gwei per gas; the limit is ${formatGwei(maxFeePerGas)}.`,
+    })
+  const { maxCost } = rescue ? rescueGas(context, plan) : policy.gas
+  const limit = formatUsd(maxCost)
+  const cost = gasAtCap(context, plan)
+  if (cost === null)
+    return deny('ORACLE_MISSING', {
+      limit,
+      observed: 'unknown',
+      message: 'Without a price of the native coin nobody knows what the gas costs.',
+    })
+  return rule(cost <= maxCost, 'GAS_CAP', {
+    limit,
+    observed: formatUsd(cost),
+    message: `Its gas costs up to ${formatUsd(cost)} dollars; the limit is ${limit}.`,
+  })
+}
+
+/** The ordinary limit, or the stated part of the penalty that is avoided if that is higher. */
+function rescueGas(context: GuardContext, plan: SimulatedPlan): { readonly maxCost: Usd } {
+  const { gas, riskReducing } = context.policy
+  const penalty = penaltyOf(context, plan.effects.position.before.totalDebt)
+  const avoided = portion(penalty, riskReducing.gas.penaltyPart, 'down')
+  return avoided > gas.maxCost ? { maxCost: avoided } : gas
+}
+
+/**
+ * What one liquidation of the position would cost it: half of the debt, times the lowest bonus among its
+ * collaterals. A liquidator would pick the highest, so this does not overstate.
+ */
+const penaltyOf = (context: GuardContext, debt: Usd): Usd =>
+  portion(portion(debt, CLOSE_FACTOR, 'down'), lowestBonus(context), 'down')
+
+function lowestBonus({ snapshot, account }: GuardContext): Bps {
+  const position = findPosition(snapshot, account)
+  const bonuses = (position?.reserves ?? [])
+    .filter((reserve) => reserve.usedAsCollateral && reserve.scaledATokenBalance > 0n)
+    .map((reserve) => bonusOf(snapshot.reserves, reserve.asset))
+  return bps(bonuses.sort((a, b) => (a < b ? -1 : 1))[0] ?? 0n)
+}
+
+/** What a liquidator gets on top, as a fraction; none when the reserve is not in the snapshot. */
+function bonusOf(reserves: GuardContext['snapshot']['reserves'], asset: Address): bigint {
+  const bonus = reserves.find((reserve) => isAddressEqual(reserve.asset, asset))?.liquidationBonus ?? 0n
+  return bonus > BPS ? bonus - BPS : 0n
+}
