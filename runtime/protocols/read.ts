@@ -12,6 +12,8 @@ export type Read<T> = {
   readonly data: Hex
   /** @throws whatever a malformed answer makes it throw; {@link readAll} wraps it. */
   decode(data: Hex): T
+  /** The value when the contract reverts, for what may rightly not be there. Without it, that is an error. */
+  readonly ifReverted?: { readonly value: T }
 }
 
 /** Several reads that make one value together. */
@@ -46,9 +48,21 @@ export function contractRead<const A extends Abi, N extends ViewName<A>>(
 }
 
 /** The same read, its value put through a function. */
-export function mapRead<T, U>(read: Read<T>, map: (value: T) => U): Read<U> {
-  return { what: read.what, target: read.target, data: read.data, decode: (data) => map(read.decode(data)) }
+export function mapRead<T, U>(
+  { what, target, data, decode, ifReverted }: Read<T>,
+  map: (value: T) => U,
+): Read<U> {
+  return {
+    what,
+    target,
+    data,
+    decode: (answer) => map(decode(answer)),
+    ...(ifReverted === undefined ? {} : { ifReverted: { value: map(ifReverted.value) } }),
+  }
 }
+
+/** The same read of something that may rightly not be there: null when the contract reverts. */
+export const optionalRead = <T>(read: Read<T>): Read<T | null> => ({ ...read, ifReverted: { value: null } })
 
 const readsOf = (readable: Readable<unknown>): readonly Read<unknown>[] =>
   'reads' in readable ? readable.reads : [readable]
@@ -118,8 +132,10 @@ export async function readAll<const R extends ReadableRecord>(
   return group.assemble(
     group.reads.map((read, index) => {
       const result = results[callOfRead[index] as number]
-      if (result === undefined || !result.success)
+      if (result === undefined || !result.success) {
+        if (result !== undefined && read.ifReverted !== undefined) return read.ifReverted.value
         throw new ReadFailedError(read.what, read.target, 'the call reverted')
+      }
       if (result.data === '0x')
         throw new ReadFailedError(read.what, read.target, 'no contract at the address')
       try {

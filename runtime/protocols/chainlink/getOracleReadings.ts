@@ -14,7 +14,7 @@ import {
   judgeReading,
   type OracleTolerance,
 } from './judgeReading.ts'
-import { feedDecimals, latestRound } from './read.ts'
+import { feedDecimals, latestRound, roundData } from './read.ts'
 
 /**
  * The pool that an asset's feed is compared with: the first in the book that holds it together with another
@@ -78,8 +78,43 @@ export const oracleReadings = (
 ): ReadGroup<readonly OracleReading[]> =>
   listReads(assets.map((asset) => oracleReading(book, asset, timestamp, tolerance)))
 
+/** Rounds of each feed that are read besides the latest. */
+export const DEFAULT_RECENT_ROUNDS = 64
+
+/** A proxy's round id is the aggregator's own id under the number of the aggregator. */
+const AGGREGATOR_ROUND_BITS = 64
+
+/**
+ * The same readings with their feeds' answers before them, as one group of reads.
+ *
+ * Only rounds of the feed's present aggregator are asked for, and those without an answer are left out.
+ *
+ * @param rounds how many rounds before the latest
+ */
+export const withRecentRounds = (
+  readings: readonly OracleReading[],
+  rounds: number,
+): ReadGroup<readonly OracleReading[]> =>
+  listReads(
+    readings.map((reading) => {
+      const own = BigInt.asUintN(AGGREGATOR_ROUND_BITS, reading.roundId)
+      const count = own > BigInt(rounds) ? rounds : Math.max(Number(own) - 1, 0)
+      const ids = Array.from({ length: count }, (_, index) => reading.roundId - BigInt(count - index))
+      const group = listReads(ids.map((id) => roundData(reading.feed, id)))
+      return mapGroup(group, (earlier) => ({
+        ...reading,
+        recent: [...earlier, { answer: reading.price, updatedAt: reading.updatedAt }].flatMap((round) =>
+          round === null || round.answer <= 0n
+            ? []
+            : [{ price: usd(round.answer), updatedAt: round.updatedAt }],
+        ),
+      }))
+    }),
+  )
+
 /**
  * What Chainlink says of the prices of assets at a block, and whether it can be trusted, with one `Chain.read`.
+ * {@link withRecentRounds} adds what it said before.
  *
  * @throws {NotInAddressBookError} for an asset without a feed in the book.
  * @throws {FeedDecimalsError} for a feed that is no US dollar feed.

@@ -2,17 +2,21 @@ import type { Address } from 'viem'
 import { RialtoError } from '../../core/errors.ts'
 import type { OracleReading } from '../../core/snapshot.ts'
 import { BPS, type Bps, bps, mulDiv, USD_DECIMALS, type Usd, usd } from '../../core/units.ts'
-import type { LatestRound } from './read.ts'
+import type { Round } from './read.ts'
 
 /** How much trust an oracle gets. */
 export type OracleTolerance = {
-  /** Seconds past the feed's heartbeat before an answer counts as stale: blocks and networks are late at times. */
-  readonly graceSeconds: bigint
   /** How far the feeds of a pair may be from the pool's price of it. */
   readonly maxPoolDeviation: Bps
+  /**
+   * Seconds past the feed's heartbeat before an answer counts as stale: blocks and networks are late at times.
+   * {@link DEFAULT_GRACE_SECONDS} if absent.
+   */
+  readonly graceSeconds?: bigint
 }
 
-export const DEFAULT_ORACLE_TOLERANCE: OracleTolerance = { graceSeconds: 300n, maxPoolDeviation: bps(500n) }
+export const DEFAULT_GRACE_SECONDS = 300n
+export const DEFAULT_ORACLE_TOLERANCE: OracleTolerance = { maxPoolDeviation: bps(500n) }
 
 /** A feed that is no US dollar feed with 8 decimals: taken for one, every price would be off by powers of ten. */
 export class FeedDecimalsError extends RialtoError {
@@ -31,7 +35,7 @@ export type FeedAnswer = {
   readonly feed: Address
   /** Seconds between two answers at most, as the feed promises. */
   readonly heartbeat: number
-  readonly round: LatestRound
+  readonly round: Round
 }
 
 /** The distance of two prices, as a part of the lower one, rounded up. Prices must be positive. */
@@ -57,7 +61,7 @@ export function judgeReading(
 ): OracleReading {
   const isPrice = round.answer > 0n
   const price = usd(isPrice ? round.answer : 0n)
-  const oldest = timestamp - BigInt(heartbeat) - tolerance.graceSeconds
+  const oldest = timestamp - BigInt(heartbeat) - (tolerance.graceSeconds ?? DEFAULT_GRACE_SECONDS)
   const isOutOfTime = round.updatedAt < oldest || round.updatedAt > timestamp || round.updatedAt === 0n
   const poolDeviation =
     poolPrice === null || poolPrice === 0n || !isPrice ? null : priceDistance(price, poolPrice)

@@ -4,7 +4,7 @@ import type { Hash } from '../../core/ids.ts'
 import type { Chain } from '../../core/ports.ts'
 import type { PoolState } from '../../core/snapshot.ts'
 import { poolOf } from '../book.ts'
-import { combineReads, listReads, type ReadGroup, readAll } from '../read.ts'
+import { combineReads, listReads, mapGroup, type ReadGroup, readAll } from '../read.ts'
 import { poolLiquidity, poolTickSpacing, slot0, tickBitmapWord, tickLiquidityNet } from './read.ts'
 import { ticksInWord, wordEnd, wordOf, wordStart } from './tickBitmap.ts'
 import { MAX_TICK, MIN_TICK } from './tickMath.ts'
@@ -22,62 +22,46 @@ export function poolHead(key: PoolKey): ReadGroup<PoolHead> {
     liquidity: poolLiquidity(key.address),
     tickSpacing: poolTickSpacing(key.address),
   })
+  return mapGroup(group, ({ slot, liquidity, tickSpacing }) => ({ ...key, tickSpacing, ...slot, liquidity }))
+}
+
+/** The part of a pool's tick bitmap that is looked at: whole words around the price's own. */
+export type TickWindow = {
+  readonly head: PoolHead
+  readonly words: readonly number[]
+  readonly tickRange: readonly [lower: number, upper: number]
+}
+
+/** @param words how many bitmap words on each side of the price's own */
+export function tickWindow(head: PoolHead, words: number): TickWindow {
+  const { tickSpacing } = head
+  const center = wordOf(head.tick, tickSpacing)
+  const first = Math.max(center - words, wordOf(MIN_TICK, tickSpacing))
+  const last = Math.min(center + words, wordOf(MAX_TICK, tickSpacing))
   return {
-    reads: group.reads,
-    assemble(values) {
-      const { slot, liquidity, tickSpacing } = group.assemble(values)
-      return { ...key, tickSpacing, ...slot, liquidity }
-    },
+    head,
+    words: Array.from({ length: last - first + 1 }, (_, index) => first + index),
+    tickRange: [wordStart(first, tickSpacing), wordEnd(last, tickSpacing)],
   }
 }
 
-/**
- * Finds the initialised ticks around the prices of pools: their bitmaps with one `Chain.read`, their liquidity
- * with another.
- *
- * @param words how many bitmap words on each side of the price's own to read
- * @throws {ReadFailedError} naming what could not be read.
- */
-export async function readPoolTicks(
-  chain: Chain,
-  at: Hash,
-  heads: readonly PoolHead[],
-  words: number = DEFAULT_TICK_WORDS,
-): Promise<readonly PoolState[]> {
-  const windows = heads.map((head) => {
-    const { tickSpacing } = head
-    const center = wordOf(head.tick, tickSpacing)
-    const first = Math.max(center - words, wordOf(MIN_TICK, tickSpacing))
-    const last = Math.min(center + words, wordOf(MAX_TICK, tickSpacing))
-    return { head, first, words: Array.from({ length: last - first + 1 }, (_, index) => first + index), last }
-  })
-  const { bitmaps } = await readAll(chain, at, {
-    bitmaps: listReads(
-      windows.map((window) =>
-        listReads(window.words.map((word) => tickBitmapWord(window.head.address, word))),
-      ),
-    ),
-  })
-  const found = windows.map((window, index) => {
-    const bits = bitmaps[index] ?? []
-    return window.words.flatMap((word, i) => ticksInWord(bits[i] ?? 0n, word, window.head.tickSpacing))
-  })
-  const { nets } = await readAll(chain, at, {
-    nets: listReads(
-      windows.map(({ head }, index) =>
-        listReads((found[index] ?? []).map((tick) => tickLiquidityNet(head.address, tick))),
-      ),
-    ),
-  })
-  return windows.map(({ head, first, last }, index) => ({
-    ...head,
-    ticks: (found[index] ?? []).map((tick, i) => ({ tick, liquidityNet: nets[index]?.[i] ?? 0n })),
-    tickRange: [wordStart(first, head.tickSpacing), wordEnd(last, head.tickSpacing)],
+/** Which ticks of a window are initialised, ascending. */
+export const initializedTicks = ({ head, words }: TickWindow): ReadGroup<readonly number[]> =>
+  mapGroup(listReads(words.map((word) => tickBitmapWord(head.address, word))), (bitmaps) =>
+    bitmaps.flatMap((bits, index) => ticksInWord(bits, words[index] ?? 0, head.tickSpacing)),
+  )
+
+/** The pool with the liquidity of its initialised ticks. */
+export const poolState = (window: TickWindow, initialized: readonly number[]): ReadGroup<PoolState> =>
+  mapGroup(listReads(initialized.map((tick) => tickLiquidityNet(window.head.address, tick))), (nets) => ({
+    ...window.head,
+    ticks: nets.map((liquidityNet, index) => ({ tick: initialized[index] ?? 0, liquidityNet })),
+    tickRange: window.tickRange,
   }))
-}
 
 /**
- * Uniswap v3 pools at a block, in the order of `pools`, with the initialised ticks around their prices.
+ * Uniswap v3 pools at a block, in the order of `pools`, with the initialised ticks around their prices: with three
+ * `Chain.read`, since the price says which bitmaps to read, and these say which ticks.
  *
  * @param words how many bitmap words on each side of the price's own to read
  * @throws {NotInAddressBookError} for a pool that the book does not list.
@@ -93,5 +77,14 @@ export async function getPoolStates(
   const { heads } = await readAll(chain, at, {
     heads: listReads(pools.map((pool) => poolHead(poolOf(book, pool)))),
   })
-  return readPoolTicks(chain, at, heads, words)
+  const windows = heads.map((head) => tickWindow(head, words))
+  const { ticks } = await readAll(chain, at, { ticks: listReads(windows.map(initializedTicks)) })
+  return (await readAll(chain, at, { pools: poolStates(windows, ticks) })).pools
 }
+
+/** Several pools at once, in their order. */
+export const poolStates = (
+  windows: readonly TickWindow[],
+  ticks: readonly (readonly number[])[],
+): ReadGroup<readonly PoolState[]> =>
+  listReads(windows.map((window, index) => poolState(window, ticks[index] ?? [])))
