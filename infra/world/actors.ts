@@ -44,7 +44,12 @@ export type ActorOptions = {
   readonly nonce?: number
 }
 
-/** Moves a world. Everything here may be done again after a crash, to the same effect. */
+/**
+ * Moves a world. Everything here may be done again after a crash, to the same effect.
+ *
+ * What is sent takes effect with the next block: call `mineBlock`, also on a chain that mines by itself, where the
+ * answer to a transaction may come before its block does.
+ */
 export type Actors = {
   /**
    * Submits a price to the Chainlink aggregator behind an asset's feed; it holds from the next block on.

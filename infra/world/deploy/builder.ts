@@ -87,13 +87,14 @@ export function createWorldBuilder(rpc: Rpc, clock: () => bigint): WorldBuilder 
       const batch = queue
       queue = []
       const hashes = await Promise.all(
-        batch.map(({ label: _, ...transaction }) =>
+        batch.map(({ label: _, ...transaction }, index) =>
           rpc<Hex>('eth_sendTransaction', {
             ...transaction,
             value: numberToHex(transaction.value),
             nonce: numberToHex(transaction.nonce),
             gas: numberToHex(GAS_LIMIT),
-            gasPrice: numberToHex(GAS_PRICE),
+            // Falling bids keep the order of the queue in the block, whatever order they arrive in.
+            gasPrice: numberToHex(GAS_PRICE + BigInt(batch.length - index)),
           }),
         ),
       )
