@@ -84,11 +84,15 @@ describe('analyse', () => {
     })
   })
 
-  it('explains itself in figures, and says what it is', () => {
+  it('explains itself in figures', () => {
     expect(analyse(at({ returnsBps: falling })).answer.reason).toBe(
-      'Deleveraging at 60 % takes the health factor from 1.06 to 1.25: probability of liquidation within 50 blocks ' +
-        '69.06 % (99.57 % if it waits), expected cost 442.7 bps of equity, the least of 5 considered. ' +
-        'Volatility 59.7 bps a block, drift -47.6. A formula, not a language model.',
+      'By formula: deleveraging at 60 % takes the health factor from 1.06 to 1.25; liquidation within 50 blocks: 69.06 % ' +
+        '(99.57 % if it waits). Expected cost 442.7 bps of equity, the least of 5. ' +
+        'Volatility 59.7 bps a block, drift -47.6.',
+    )
+    expect(analyse(at({ returnsBps: calm, poolDeviationBps: 0 })).answer.reason).toBe(
+      'By formula: waiting keeps the health factor at 1.06; liquidation within 50 blocks: under 0.01 %. ' +
+        'Expected cost 7.0 bps of equity, the least of 5. Volatility 2.1 bps a block, drift 0.0.',
     )
   })
 
@@ -152,7 +156,7 @@ describe('analyse', () => {
         const candidate = of.candidates.find(({ id }) => id === answer.candidate)
         expect(candidate?.projections.some(({ size }) => size === answer.size)).toBe(true)
         expect(analyse(structuredClone(of)).answer).toEqual(answer)
-        expect(answer.reason.length).toBeLessThan(500)
+        expect(answer.reason.length).toBeLessThan(280)
         for (const { liquidation, retrigger, expectedCostBps } of assessments) {
           expect(liquidation).toBeGreaterThanOrEqual(0)
           expect(liquidation).toBeLessThanOrEqual(1)

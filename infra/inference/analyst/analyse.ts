@@ -170,10 +170,10 @@ function choose(situation: Situation, assessments: readonly Assessment[]): Asses
 }
 
 const VERBS = {
-  repay: 'Repaying from the wallet',
-  deleverage: 'Deleveraging',
-  'add-collateral': 'Adding collateral',
-  wait: 'Waiting',
+  repay: 'repaying from the wallet',
+  deleverage: 'deleveraging',
+  'add-collateral': 'adding collateral',
+  wait: 'waiting',
 } as const
 
 function explain(situation: Situation, report: Omit<AnalystReport, 'answer'>): string {
@@ -190,14 +190,14 @@ function explain(situation: Situation, report: Omit<AnalystReport, 'answer'>): s
       ? ''
       : ` (${inPercent(waiting.liquidation)} if it waits)`
   return (
-    `${act} ${outcome}: probability of liquidation within ${situation.horizonBlocks} blocks ` +
-    `${inPercent(chosen.liquidation)}${comparison}, expected cost ${inBps(chosen.expectedCostBps)} bps of equity, ` +
-    `the least of ${assessments.length} considered` +
-    `${situation.healthFactor < situation.hardFloor ? ' that the hard floor leaves' : ''}. ` +
-    `Volatility ${inBps(volatility * 10_000)} bps a block, drift ${inBps(drift * 10_000)}. A formula, not a language model.`
+    `By formula: ${act} ${outcome}; liquidation within ${situation.horizonBlocks} blocks: ` +
+    `${inPercent(chosen.liquidation)}${comparison}. Expected cost ${inBps(chosen.expectedCostBps)} bps of equity, ` +
+    `the least of ${assessments.length}${situation.healthFactor < situation.hardFloor ? ' above the hard floor' : ''}. ` +
+    `Volatility ${inBps(volatility * 10_000)} bps a block, drift ${inBps(drift * 10_000)}.`
   )
 }
 
 const inPercent = (probability: number): string =>
   probability > 0 && probability < 0.0001 ? 'under 0.01 %' : `${(probability * 100).toFixed(2)} %`
-const inBps = (value: number): string => value.toFixed(1)
+/** Never `-0.0`. */
+const inBps = (value: number): string => (Math.round(value * 10) / 10 + 0).toFixed(1)

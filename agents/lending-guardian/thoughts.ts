@@ -1,0 +1,85 @@
+import type { Analysis } from '../../runtime/core/agent.ts'
+import { InvariantError } from '../../runtime/core/errors.ts'
+import { findPosition, type PositionState, type Snapshot } from '../../runtime/core/snapshot.ts'
+import { askModel } from './ask.ts'
+import { enumerateCandidates, type FeasibleCandidate } from './candidates.ts'
+import { type Choice, cleanReason, type FallbackReason } from './choice.ts'
+import { chooseByRule } from './fallback.ts'
+import type { GuardianSettings } from './options.ts'
+import { proposeChoice } from './propose.ts'
+import { gather, type Scene } from './scene.ts'
+import { describeSituation } from './situation.ts'
+import type { GuardianStateValue, Progress } from './state.ts'
+
+/** The steps of thinking themselves: what the nodes of the graph do, and what is left when it cannot run. */
+export type Thoughts = ReturnType<typeof createThoughts>
+
+export function createThoughts(settings: GuardianSettings) {
+  const { model, thresholds } = settings
+
+  /** @throws {InvariantError} when the snapshot is not one that a run can be about. */
+  function scene(snapshot: Snapshot): Scene {
+    const found = gather(snapshot, requirePosition(snapshot, settings), settings)
+    if ('obstacle' in found)
+      throw new InvariantError('A run was resumed on another snapshot than its own.', found)
+    return found
+  }
+
+  /** What of its state a resumed run has lost, made anew. */
+  function recall(state: Partial<GuardianStateValue>, snapshot: Snapshot) {
+    const found = state.scene ?? scene(snapshot)
+    return { scene: found, candidates: state.candidates ?? enumerateCandidates(found, settings) }
+  }
+
+  function byRule(
+    of: Scene,
+    candidates: readonly FeasibleCandidate[],
+    fallbackReason: FallbackReason | null,
+    inferenceCalls: number,
+  ): Choice {
+    const { candidate, step } = chooseByRule(of, candidates, thresholds)
+    const source = fallbackReason === null ? 'rule' : 'fallback'
+    return { candidate: candidate.id, size: step.size, source, fallbackReason, words: null, inferenceCalls }
+  }
+
+  const needsModel = (candidates: readonly FeasibleCandidate[]): boolean =>
+    model !== null && candidates.some(({ kind }) => kind !== 'wait')
+
+  async function ask(
+    of: Scene,
+    candidates: readonly FeasibleCandidate[],
+    signal: AbortSignal,
+    progress: Progress,
+  ): Promise<Choice> {
+    if (model === null) return byRule(of, candidates, null, 0)
+    const situation = describeSituation(of, candidates, settings)
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(settings.modelTimeout)])
+    const asked = await askModel(model.chat, situation, deadline, () => {
+      progress.inferenceCalls++
+    })
+    const { inferenceCalls } = progress
+    if (typeof asked === 'string') progress.choice = byRule(of, candidates, asked, inferenceCalls)
+    else {
+      const { candidate, size, reason } = asked
+      const words = cleanReason(reason)
+      progress.choice = { candidate, size, source: 'model', fallbackReason: null, words, inferenceCalls }
+    }
+    return progress.choice
+  }
+
+  const propose = (of: Scene, candidates: readonly FeasibleCandidate[], choice: Choice | null): Analysis =>
+    proposeChoice(of, candidates, choice ?? byRule(of, candidates, null, 0), settings)
+
+  return { scene, recall, byRule, needsModel, ask, propose }
+}
+
+/** @throws {InvariantError} when the snapshot lacks what the guardian watches. */
+export function requirePosition(
+  snapshot: Snapshot,
+  { account }: Pick<GuardianSettings, 'account'>,
+): PositionState {
+  const position = findPosition(snapshot, account)
+  if (position === undefined)
+    throw new InvariantError('The snapshot lacks the position that the guardian asked for.', { account })
+  return position
+}
