@@ -1,0 +1,134 @@
+import { join } from 'node:path'
+import { Pool, type PoolConfig } from 'pg'
+import { InvalidInputError, type RialtoError } from '../../runtime/core/errors.ts'
+import { openEmbedded } from './embedded/openEmbedded.ts'
+import { PortStream } from './embedded/portStream.ts'
+import { migrateDatabase } from './migrate.ts'
+import { toConnectError, toDatabaseError } from './toDatabaseError.ts'
+
+/** An open database: one code path over PostgreSQL, embedded or not. */
+export type Database = {
+  readonly kind: 'embedded' | 'postgres'
+  /**
+   * Everything goes through this pool. Embedded it has one connection, because PGlite is one session: a transaction
+   * must never ask the pool for a second client.
+   */
+  readonly pool: Pool
+  /** What to call it in a message: a directory, or user, host and database. Never a password. */
+  readonly where: string
+  /** Waits for what is under way, and gives the directory free. */
+  close(): Promise<void>
+}
+
+export type DatabaseOptions = (
+  | {
+      /** Rialto's own directory; the database is in its `journal` folder. */
+      readonly directory: string
+    }
+  | {
+      /** `postgres://user:password@host:port/database` */
+      readonly url: string
+    }
+) & {
+  /** Told when a connection breaks while nothing uses it, or the embedded database dies. The next query throws it. */
+  readonly onFailure?: (error: RialtoError) => void
+}
+
+/** Connections to a real PostgreSQL, the checkpointer's included. */
+const POOL_SIZE = 8
+const CONNECT_TIMEOUT_MS = 10_000
+/** Longer than any statement of ours takes by far; a lock that is held longer is a defect. */
+const STATEMENT_TIMEOUT_MS = 30_000
+
+/**
+ * Opens the database and brings it to this version's schema.
+ *
+ * @throws {DirectoryInUseError} when another process has the directory open.
+ * @throws {DirectoryNotWritableError | DiskFullError | DatabaseCorruptError} when the directory is of no use.
+ * @throws {InvalidInputError} when the URL is no PostgreSQL URL.
+ * @throws {DatabaseUnreachableError | DatabaseRefusedError} when the server does not answer or does not let us work.
+ * @throws {DatabaseTooNewError} when a newer Rialto wrote it.
+ * @example
+ * const database = await openDatabase(
+ *   process.env.DATABASE_URL ? { url: process.env.DATABASE_URL } : { directory: '.rialto' })
+ */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  return 'url' in options ? openServer(options.url, options) : openDirectory(options.directory, options)
+}
+
+type Hooks = Pick<DatabaseOptions, 'onFailure'>
+
+async function openDirectory(directory: string, { onFailure }: Hooks): Promise<Database> {
+  const where = join(directory, 'journal')
+  const embedded = await openEmbedded(where, onFailure)
+  return ready('embedded', where, embedded.close, onFailure, {
+    // pg insists on a user and a database; the embedded one has these and asks for no password.
+    user: 'postgres',
+    database: 'postgres',
+    stream: () => new PortStream(embedded.dial),
+    max: 1,
+    // Its one connection may well stay: a new one costs a session.
+    idleTimeoutMillis: 0,
+  })
+}
+
+async function openServer(url: string, { onFailure }: Hooks): Promise<Database> {
+  const where = redactUrl(url)
+  return ready('postgres', where, async () => {}, onFailure, {
+    connectionString: url,
+    max: POOL_SIZE,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    keepAlive: true,
+    application_name: 'rialto',
+  })
+}
+
+async function ready(
+  kind: Database['kind'],
+  where: string,
+  closeServer: () => Promise<void>,
+  onFailure: Hooks['onFailure'],
+  config: PoolConfig,
+): Promise<Database> {
+  const pool = new Pool(config)
+  // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
+  pool.on('error', (error) => onFailure?.(toDatabaseError(error, where, 'stay connected')))
+  try {
+    const client = await pool.connect().catch((error) => {
+      throw toConnectError(error, where)
+    })
+    try {
+      await migrateDatabase(client, where)
+    } catch (error) {
+      throw toDatabaseError(error, where, 'take the schema')
+    } finally {
+      client.release()
+    }
+  } catch (error) {
+    await pool.end()
+    await closeServer()
+    throw error
+  }
+  let closing: Promise<void> | null = null
+  return {
+    kind,
+    pool,
+    where,
+    close() {
+      closing ??= pool.end().then(closeServer)
+      return closing
+    },
+  }
+}
+
+/** The URL as it may be shown. */
+function redactUrl(url: string): string {
+  const parsed = URL.canParse(url) ? new URL(url) : null
+  if (parsed === null || !/^postgres(ql)?:$/.test(parsed.protocol))
+    throw new InvalidInputError('DATABASE_URL is not a PostgreSQL URL.', {
+      fix: 'Write it like postgres://user:password@localhost:5432/rialto.',
+    })
+  const user = parsed.username === '' ? '' : `${parsed.username}@`
+  return `${user}${parsed.host}${parsed.pathname}`
+}
