@@ -1,19 +1,74 @@
+import type { Abi } from 'viem'
 import { BPS, WAD } from '../core/units.ts'
+import { aavePoolActionsAbi } from '../protocols/aave-v3/abi.ts'
+import { erc20ActionsAbi } from '../protocols/erc20/abi.ts'
+import { assertActionsAbi, flashRepayActionsAbi } from '../protocols/rialto/abi.ts'
+import { swapRouterActionsAbi } from '../protocols/uniswap-v3/abi.ts'
 import type { PolicyIssue, PolicyLimits } from './policy.ts'
 
 type Kind = PolicyLimits['intents'][number]
 
-/** What an intent of each kind has to call. `erc20` stands for the contract of any token. */
-const NEEDED: Readonly<Record<Kind, readonly [contract: string, functionName: string]>> = {
-  supply: ['aave-v3.pool', 'supply'],
-  withdraw: ['aave-v3.pool', 'withdraw'],
-  borrow: ['aave-v3.pool', 'borrow'],
-  repay: ['aave-v3.pool', 'repay'],
-  deleverage: ['rialto.flashRepay', 'flashRepay'],
-  swap: ['uniswap-v3.router', 'exactInputSingle'],
-  transfer: ['erc20', 'transfer'],
-  liquidate: ['aave-v3.pool', 'liquidationCall'],
+const ASSERT = 'rialto.assert'
+
+/**
+ * What `encodeIntent` calls for an intent of each kind, by role. A role with many contracts (`erc20`) is there when
+ * the policy names one of them.
+ */
+const NEEDED: Readonly<Record<Kind, readonly (readonly [role: string, functions: readonly string[]])[]>> = {
+  supply: [
+    ['erc20', ['approve']],
+    ['aave-v3.pool', ['supply']],
+    [ASSERT, ['minHealthFactor', 'minBalance', 'zeroAllowance', 'notAfter']],
+  ],
+  withdraw: [
+    ['aave-v3.pool', ['withdraw']],
+    [ASSERT, ['minHealthFactor', 'minBalance', 'notAfter']],
+  ],
+  borrow: [
+    ['aave-v3.pool', ['borrow']],
+    [ASSERT, ['minHealthFactor', 'minBalance', 'notAfter']],
+  ],
+  repay: [
+    ['erc20', ['approve']],
+    ['aave-v3.pool', ['repay']],
+    [ASSERT, ['minHealthFactor', 'zeroAllowance', 'notAfter']],
+  ],
+  deleverage: [
+    ['aave-v3.aToken', ['approve']],
+    ['rialto.flashRepay', ['flashRepay']],
+    [ASSERT, ['minHealthFactor', 'minBalance', 'zeroAllowance', 'notAfter']],
+  ],
+  swap: [
+    ['erc20', ['approve']],
+    ['uniswap-v3.router', ['exactInputSingle']],
+    [ASSERT, ['minHealthFactor', 'minBalance', 'zeroAllowance', 'notAfter']],
+  ],
+  transfer: [
+    ['erc20', ['transfer']],
+    [ASSERT, ['minHealthFactor', 'minBalance', 'notAfter']],
+  ],
+  liquidate: [
+    ['erc20', ['approve']],
+    ['aave-v3.pool', ['liquidationCall']],
+    [ASSERT, ['minHealthFactor', 'minBalance', 'zeroAllowance', 'notAfter']],
+  ],
 }
+
+const functionsOf = (abi: Abi): readonly string[] =>
+  abi.flatMap((item) => (item.type === 'function' ? [item.name] : []))
+
+/** Every function that `decodeCall` can read, by role: what is not here would be denied as unreadable. */
+const READABLE: ReadonlyMap<string, readonly string[]> = new Map([
+  ['erc20', functionsOf(erc20ActionsAbi)],
+  ['aave-v3.aToken', functionsOf(erc20ActionsAbi)],
+  ['aave-v3.pool', functionsOf(aavePoolActionsAbi)],
+  ['uniswap-v3.router', functionsOf(swapRouterActionsAbi)],
+  ['rialto.flashRepay', functionsOf(flashRepayActionsAbi)],
+  [ASSERT, functionsOf(assertActionsAbi)],
+])
+
+/** Roles that many contracts have, so that a policy has to say which. */
+const PLURAL: ReadonlySet<string> = new Set(['erc20', 'aave-v3.aToken'])
 
 /** Everything in a policy that cannot be meant, although each value alone is well formed. */
 export function* contradictions(policy: PolicyLimits): Generator<PolicyIssue> {
@@ -30,24 +85,19 @@ function* allowlists(policy: PolicyLimits): Generator<PolicyIssue> {
       path: ['intents'],
       message: `is empty, so mode "${policy.mode}" could never act: name a kind, or set mode to "observe"`,
     }
-  for (const [index, kind] of policy.intents.entries()) {
-    const [contract, functionName] = NEEDED[kind]
-    const matches = Object.entries(policy.contracts).some(
-      ([name, functions]) =>
-        (name === contract || name.startsWith(`${contract}:`)) && functions.includes(functionName),
-    )
-    if (!matches)
-      yield {
-        path: ['intents', index],
-        message: `allows "${kind}", but contracts does not allow ${contract}.${functionName}: add it, or remove "${kind}"`,
-      }
-  }
-  for (const [name, functions] of Object.entries(policy.contracts))
-    if (functions.length === 0)
-      yield {
-        path: ['contracts', name],
-        message: 'allows no function: name those that are needed, or remove the contract',
-      }
+  for (const [index, kind] of policy.intents.entries())
+    for (const [role, functions] of NEEDED[kind]) {
+      const allowed = new Set(
+        Object.entries(policy.contracts).flatMap(([name, named]) => (roleOf(name) === role ? named : [])),
+      )
+      const missing = functions.filter((name) => !allowed.has(name))
+      if (missing.length > 0)
+        yield {
+          path: ['intents', index],
+          message: `allows "${kind}", which calls ${missing.join(', ')} of ${role}: add it to contracts, or remove "${kind}"`,
+        }
+    }
+  yield* contracts(policy)
   if (policy.intents.includes('transfer') && policy.recipients.length === 0)
     yield {
       path: ['recipients'],
@@ -59,6 +109,36 @@ function* allowlists(policy: PolicyLimits): Generator<PolicyIssue> {
       path: ['recipients'],
       message: 'names recipients although "transfer" is not allowed: add it to intents, or empty the list',
     }
+}
+
+const roleOf = (contract: string): string => contract.split(':', 1)[0] ?? contract
+
+function* contracts(policy: PolicyLimits): Generator<PolicyIssue> {
+  for (const [name, functions] of Object.entries(policy.contracts)) {
+    const path = ['contracts', name]
+    const readable = READABLE.get(roleOf(name))
+    if (readable === undefined)
+      yield {
+        path,
+        message: `is no contract that Rialto calls: use ${[...READABLE.keys()].join(', ')}, or remove it`,
+      }
+    else if (PLURAL.has(roleOf(name)) !== name.includes(':'))
+      yield {
+        path,
+        message: name.includes(':')
+          ? `names one of many where there is only one: write "${roleOf(name)}"`
+          : `does not say which: write it like "${name}:WETH"`,
+      }
+    else if (functions.length === 0)
+      yield { path, message: 'allows no function: name those that are needed, or remove the contract' }
+    else
+      for (const [index, functionName] of functions.entries())
+        if (!readable.includes(functionName))
+          yield {
+            path: [...path, index],
+            message: `is no function of it that Rialto calls: use ${readable.join(', ')}, or remove it`,
+          }
+  }
 }
 
 /** A cap of zero would deny everything: whoever means that turns the agent off. */

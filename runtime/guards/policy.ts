@@ -189,21 +189,27 @@ export type PolicyIssue = {
 export class PolicyError extends InvalidInputError {
   override readonly name = 'PolicyError'
   readonly issues: readonly PolicyIssue[]
+  /** @param file where it was read from, fit for a person */
   constructor(issues: readonly PolicyIssue[], file?: string) {
-    super(
-      [
-        file === undefined ? 'The policy is wrong' : `The policy ${file} is wrong`,
-        ...issues.map(describe),
-      ].join(' · '),
-      { code: 'POLICY', fix: 'Correct the policy and start again.', details: { file, issues } },
-    )
+    super(`Wrong policy: ${issues.map((issue) => describeIssue(issue, file)).join(' · ')}.`, {
+      code: 'POLICY',
+      fix: 'Correct it and start again.',
+      details: { file, issues },
+    })
     this.issues = issues
   }
 }
 
-/** @example describe({ path: ['spend', 'rollingUsd'], message: 'is missing', line: 12 }) // 'line 12: spend.rollingUsd is missing' */
-const describe = ({ path, message, line }: PolicyIssue): string =>
-  `${line === undefined ? '' : `line ${line}: `}${jsonPath(path)} ${message}`
+/**
+ * One thing that is wrong, as a person wants to read it.
+ *
+ * @example describeIssue({ path: ['spend', 'rollingUsd'], message: 'is missing', line: 12 }, 'p.json')
+ * // 'p.json:12: spend.rollingUsd is missing'
+ */
+export function describeIssue({ path, message, line }: PolicyIssue, file?: string): string {
+  const where = [...(file === undefined ? [] : [file]), ...(line === undefined ? [] : [line])].join(':')
+  return `${where === '' ? '' : `${where}: `}${jsonPath(path)} ${message}`
+}
 
 /** @example jsonPath(['intents', 0]) // 'intents[0]' */
 export function jsonPath(path: readonly (string | number)[]): string {
@@ -242,6 +248,12 @@ export function parsePolicy(value: unknown): Policy {
   const checked = checkPolicy(value)
   if ('issues' in checked) throw new PolicyError(checked.issues)
   return checked.policy
+}
+
+/** The same policy in another mode, under a version of its own: what is signed under it is not signed under the other. */
+export function withMode({ version: _version, ...limits }: Policy, mode: AgentMode): Policy {
+  const changed: PolicyLimits = { ...limits, mode }
+  return Object.freeze({ ...changed, version: policyVersion(changed) })
 }
 
 /** The version of a set of limits: the same limits give the same version on every machine. */

@@ -1,0 +1,82 @@
+import { z } from 'zod'
+import { agentModes } from '../../runtime/guards/policy.ts'
+import { account, expected, positiveSeconds, section } from '../../runtime/guards/policyFields.ts'
+import { urlChecks } from './loadEnvironment.ts'
+import { redactUrl } from './redactUrl.ts'
+
+/** What an agent can be. */
+export const agentRoles = ['lending-guardian', 'liquidator'] as const
+export type AgentRole = (typeof agentRoles)[number]
+
+const words = (what: string) => z.string({ error: expected(what) }).min(1, { error: expected(what) })
+
+/** URLs may hold secrets, so an error shows what is left of them when those are gone. */
+function url(check: (value: string) => string | null) {
+  return z.string({ error: 'is no text: it must be a URL' }).superRefine((value, context) => {
+    const complaint = check(value)
+    if (complaint !== null)
+      context.addIssue({ code: 'custom', message: `(${redactUrl(value)}) ${complaint}` })
+  })
+}
+
+const oneOf = <const Words extends readonly [string, ...string[]]>(choices: Words) =>
+  z.enum(choices, { error: expected(`one of "${choices.join('", "')}"`) })
+
+/** A local chain with the real protocols, made on first start. */
+const world = section({ kind: z.literal('world') })
+
+/** A chain that is there already. */
+const rpc = section({
+  kind: z.literal('rpc'),
+  /** May be left to RIALTO_RPC_URL. */
+  rpcUrl: url(urlChecks.rpc).optional(),
+  /** An RPC of another chain is refused. */
+  chainId: z
+    .int({ error: expected('a chain id, like 1') })
+    .positive({ error: expected('a chain id, like 1') }),
+  /** A JSON file, from the configuration's folder: where everything is on the chain. */
+  addressBook: words('the path of an address book'),
+  /** Seconds between blocks: where the next block is simulated. */
+  blockSeconds: positiveSeconds.optional(),
+})
+
+const agent = section({
+  /** Names it in the journal, in logs and in commands. */
+  id: z
+    .string({ error: expected('a name of letters, digits and dashes') })
+    .regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,62}$/, { error: expected('a name of letters, digits and dashes') }),
+  role: oneOf(agentRoles),
+  /** Whose money it moves. Left out: the account that the signer makes for it. */
+  account: account.optional(),
+  /** A policy file, from the configuration's folder. */
+  policy: words('the path of a policy file'),
+  /** Holds the agent back further than its policy does. */
+  mode: oneOf(agentModes).optional(),
+})
+
+/** The configuration file: `export default defineConfig({ … })`, or the same object as JSON. */
+export const configFile = section({
+  chain: z
+    .discriminatedUnion('kind', [world, rpc], {
+      error: expected('{ kind: "world" }, or { kind: "rpc", chainId, addressBook, rpcUrl }'),
+    })
+    .optional(),
+  agents: z
+    .array(agent, { error: expected('a list of agents') })
+    .min(1, { error: 'is empty: name an agent, like { id, role, policy }' }),
+  /** Left out: the reference analyst on loopback. */
+  inference: section({
+    url: url(urlChecks.inference).optional(),
+    model: words('the name of a model').optional(),
+  }).optional(),
+  /** Left out: PGlite in the directory. */
+  store: section({ databaseUrl: url(urlChecks.database).optional() }).optional(),
+  /** Left out: an embedded Valkey. */
+  queue: section({ redisUrl: url(urlChecks.redis).optional() }).optional(),
+  /** Where Rialto keeps everything, from the configuration's folder. Left out: `.rialto`. */
+  directory: words('the path of a folder').optional(),
+})
+
+/** What a configuration file may hold. */
+export type ConfigFile = z.input<typeof configFile>
+export type ParsedConfigFile = z.output<typeof configFile>

@@ -1,0 +1,88 @@
+import { EnvironmentError } from './errors.ts'
+
+/** What the environment says. It overrides the configuration file; null where it says nothing. */
+export type Environment = {
+  readonly inferenceUrl: string | null
+  readonly inferenceModel: string | null
+  /** Secret: sent to the inference server as its bearer token, and shown nowhere. */
+  readonly inferenceKey: string | null
+  readonly rpcUrl: string | null
+  readonly databaseUrl: string | null
+  readonly redisUrl: string | null
+  readonly directory: string | null
+}
+
+/** An environment that says nothing. */
+export const emptyEnvironment: Environment = {
+  inferenceUrl: null,
+  inferenceModel: null,
+  inferenceKey: null,
+  rpcUrl: null,
+  databaseUrl: null,
+  redisUrl: null,
+  directory: null,
+}
+
+/** What is wrong with a value, or null. Must not repeat the value. */
+type Check = (value: string) => string | null
+
+const urlOf =
+  (protocols: readonly string[], example: string): Check =>
+  (value) => {
+    if (!URL.canParse(value)) return `is no URL: write it like ${example}`
+    const { protocol } = new URL(value)
+    return protocols.includes(protocol) ? null : `begins with ${protocol}//: write it like ${example}`
+  }
+
+const printable: Check = (value) =>
+  /^[\x21-\x7e]+$/.test(value)
+    ? null
+    : 'holds a space or a character that is not ASCII: check how it was copied'
+
+/** The URLs that each setting takes, here and in the configuration file. */
+export const urlChecks = {
+  inference: urlOf(['http:', 'https:'], 'http://localhost:11434/v1'),
+  rpc: urlOf(['http:', 'https:', 'ws:', 'wss:'], 'https://rpc.example.org'),
+  database: urlOf(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/rialto'),
+  redis: urlOf(['redis:', 'rediss:'], 'redis://localhost:6379'),
+} as const
+
+const VARIABLES: Readonly<Record<keyof Environment, readonly [name: string, check: Check]>> = {
+  inferenceUrl: ['RIALTO_INFERENCE_URL', urlChecks.inference],
+  inferenceModel: ['RIALTO_INFERENCE_MODEL', printable],
+  inferenceKey: ['RIALTO_INFERENCE_KEY', printable],
+  rpcUrl: ['RIALTO_RPC_URL', urlChecks.rpc],
+  databaseUrl: ['DATABASE_URL', urlChecks.database],
+  redisUrl: ['REDIS_URL', urlChecks.redis],
+  directory: [
+    'RIALTO_DIR',
+    (value) => (value.includes('\0') ? 'holds a null character: name a folder' : null),
+  ],
+}
+
+/**
+ * Reads and checks the variables that Rialto knows.
+ *
+ * One that is set but empty is wrong, not absent: it is what a secret that failed to arrive looks like, and to go
+ * on without it would quietly use something else.
+ *
+ * @param variables usually `process.env`
+ * @throws {EnvironmentError} naming each variable that is wrong, what is wrong and what to do; never its value.
+ * @example loadEnvironment({ REDIS_URL: 'redis://localhost:6379' }).redisUrl // 'redis://localhost:6379'
+ */
+export function loadEnvironment(variables: Readonly<Record<string, string | undefined>>): Environment {
+  const wrong: Record<string, string> = {}
+  const environment: { -readonly [Key in keyof Environment]: Environment[Key] } = { ...emptyEnvironment }
+  for (const [key, [name, check]] of Object.entries(VARIABLES) as [
+    keyof Environment,
+    readonly [string, Check],
+  ][]) {
+    const value = variables[name]
+    if (value === undefined) continue
+    const complaint = value.trim() === '' ? 'is set but empty: give it a value, or unset it' : check(value)
+    if (complaint === null) environment[key] = value
+    else wrong[name] = complaint
+  }
+  if (Object.keys(wrong).length > 0) throw new EnvironmentError(wrong)
+  return environment
+}
