@@ -45,23 +45,26 @@ async function call(
       method: 'jsonSchema',
       includeRaw: true,
     })
-    const { raw, parsed } = await structured.invoke(buildPrompt(situation), { signal })
+    const { parsed } = await structured.invoke(buildPrompt(situation), { signal })
     const result = answerSchema.safeParse(parsed)
-    if (result.success) return result.data
-    return typeof raw.additional_kwargs['refusal'] === 'string' ? 'REFUSED' : 'UNREADABLE'
+    return result.success ? result.data : 'UNREADABLE'
   } catch (error) {
     return isUnreadable(error) ? 'UNREADABLE' : 'NO_ANSWER'
   }
 }
 
-const UNREADABLE = /^(SyntaxError|TypeError|\$?ZodError|OutputParserException|\w*FinishReasonError)$/
+const UNREADABLE = /^(SyntaxError|\$?ZodError|OutputParserException|\w*FinishReasonError)$/
 
 /**
  * Whether an answer came and could not be read, told by the error's class: LangChain and the OpenAI client have no
  * other mark for it. All else is taken for no answer.
  */
-const isUnreadable = (error: unknown): boolean =>
-  error instanceof Error && (UNREADABLE.test(error.name) || UNREADABLE.test(error.constructor.name))
+function isUnreadable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  // A completion without choices trips the client itself; a connection that breaks is a TypeError with a cause.
+  if (error instanceof TypeError) return error.cause === undefined
+  return UNREADABLE.test(error.name) || UNREADABLE.test(error.constructor.name)
+}
 
 function aborted(signal: AbortSignal): Promise<'LATE'> {
   return new Promise((resolve) => {

@@ -6,10 +6,8 @@ export const fallbackReasons = [
   'NO_ANSWER',
   /** The model's or the run's time was over. */
   'LATE',
-  /** The answer is not what was asked for. */
+  /** The answer is not what was asked for: no JSON, other JSON, or a refusal. */
   'UNREADABLE',
-  /** The model declined to answer. */
-  'REFUSED',
   /** It names a candidate that there is not. */
   'UNKNOWN_CANDIDATE',
   /** Its size lies outside the candidate's bounds. */

@@ -51,7 +51,6 @@ const FAILURES: Record<FallbackReason, string> = {
   NO_ANSWER: 'the model did not answer',
   LATE: "the model's time was over",
   UNREADABLE: "the model's answer could not be read",
-  REFUSED: 'the model declined to answer',
   UNKNOWN_CANDIDATE: 'the model named a candidate that there is not',
   SIZE_OUT_OF_BOUNDS: 'the model named a size out of bounds',
   WAIT_UNDER_FLOOR: 'the model would wait under the hard floor',
