@@ -1,0 +1,96 @@
+import { closeSync, openSync, readFileSync, renameSync, rmSync, unlinkSync, writeSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { SignerError } from './errors.ts'
+
+/**
+ * Holds a folder for this process alone. Two signers on one ledger could sign two plans on one nonce.
+ *
+ * The lock is a file with the holder's pid and, where the system tells it, the time the process started, so that a
+ * lock that a killed process left, or whose pid another process has by now, is taken over.
+ *
+ * @param path the lock file
+ * @param patience milliseconds to wait for a holder that is about to end (its parent was just killed)
+ * @returns lets go of it
+ * @throws {SignerError} `SIGNER_LOCKED` or `LEDGER_UNWRITABLE`.
+ */
+export async function lockFolder(path: string, patience = 5_000): Promise<() => void> {
+  const deadline = performance.now() + patience
+  for (;;) {
+    if (create(path)) return () => rmSync(path, { force: true })
+    const holder = read(path)
+    if (holder !== null && !isAlive(holder)) takeAway(path, holder)
+    else if (performance.now() > deadline)
+      throw new SignerError(
+        'SIGNER_LOCKED',
+        `Another signer (process ${holder?.split(' ')[0] ?? '?'}) holds ${path}.`,
+        {
+          fix: 'Stop the other process, or give this one a folder of its own.',
+          details: { path, holder },
+        },
+      )
+    await delay(20)
+  }
+}
+
+/** @returns whether it is ours now. */
+function create(path: string): boolean {
+  try {
+    const fd = openSync(path, 'wx', 0o600)
+    writeSync(fd, `${process.pid} ${startOf(process.pid) ?? '-'}\n`)
+    closeSync(fd)
+    return true
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST') return false
+    throw new SignerError('LEDGER_UNWRITABLE', `The signer cannot write ${path} (${code}).`, {
+      fix: 'Make the folder writable, and make room on the disk.',
+    })
+  }
+}
+
+/** The holder's line; null when the file is gone or not written yet. */
+function read(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8').trim() || null
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
+  }
+}
+
+/** Moves a dead holder's lock aside; two who try get it once, and whoever moved a living one's puts it back. */
+function takeAway(path: string, holder: string): void {
+  const aside = `${path}.${process.pid}`
+  try {
+    renameSync(path, aside)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+    throw error
+  }
+  if (read(aside) === holder) unlinkSync(aside)
+  else renameSync(aside, path)
+}
+
+function isAlive(holder: string): boolean {
+  const [pid, start] = holder.split(' ')
+  try {
+    process.kill(Number(pid), 0)
+  } catch (error) {
+    // EPERM: there is such a process, of another user.
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+  }
+  const now = startOf(Number(pid))
+  return start === '-' || now === null || now === start
+}
+
+/** When a process started, in ticks since boot; null where there is no /proc. */
+function startOf(pid: number): string | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The command's name, in parentheses, may hold anything; the 22nd field is the 20th after it.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null
+  } catch {
+    // Not Linux, or the process is gone: then the pid alone has to tell.
+    return null
+  }
+}

@@ -1,0 +1,199 @@
+import { type Address, type Hex, isAddress } from 'viem'
+import { z } from 'zod'
+import type { AddressBook } from '../../runtime/core/addressBook.ts'
+import { RialtoError } from '../../runtime/core/errors.ts'
+import type { AttemptId, Hash, IntentId } from '../../runtime/core/ids.ts'
+import type { Plan } from '../../runtime/core/lifecycle.ts'
+import type { SignRequest } from '../../runtime/core/ports.ts'
+import { MAX_UINT256, wei } from '../../runtime/core/units.ts'
+import type { Policy } from '../../runtime/guards/policy.ts'
+import { SignerError, type SignerErrorCode, signerErrorCodes } from './errors.ts'
+import type { PassphraseSource } from './keystore.ts'
+
+// What goes over the pipe between a process and its signer: one JSON object a line, bigints as {"$bigint":"…"}.
+
+/** Longer lines are no message of ours. */
+export const MAX_LINE = 1 << 20
+
+/** An account that the signer is to serve. */
+export type SignerAccount = {
+  /** Names the key: letters, digits and dashes. */
+  readonly label: string
+  /**
+   * `derived` is for the local world (chain 31337) alone: made of the seed, so everybody who knows it has the key.
+   * `stored` is random, made on the first start.
+   */
+  readonly key: { readonly kind: 'derived'; readonly seed: string } | { readonly kind: 'stored' }
+  /** Under which it may sign. Bound for the life of the process. */
+  readonly policies: readonly Policy[]
+}
+
+/** What a signer is started with. None of it can be changed afterwards. */
+export type StartParameters = {
+  /** Holds `keystore/` and `signer/`. */
+  readonly directory: string
+  readonly chainId: number
+  readonly genesisHash: Hash
+  readonly book: AddressBook
+  readonly accounts: readonly SignerAccount[]
+  readonly passphrase?: PassphraseSource
+}
+
+/** What a signer says when it is ready. */
+export type Started = {
+  readonly accounts: readonly {
+    readonly label: string
+    readonly address: Address
+    /** The key was made just now. */
+    readonly created: boolean
+  }[]
+  readonly ledger: { readonly entries: number; readonly tornBytes: number }
+}
+
+export type Message = {
+  readonly id: number
+  readonly method: 'start' | 'sign' | 'lookup'
+  readonly params: unknown
+}
+
+export type WireError = {
+  readonly code: SignerErrorCode
+  readonly message: string
+  readonly fix?: string | undefined
+  readonly retryable: boolean
+  readonly details: Readonly<Record<string, unknown>>
+}
+
+export type Answer =
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly error: WireError }
+
+/** One line, its end included. */
+export const encodeMessage = (message: Message | Answer): string =>
+  `${JSON.stringify(message, (_key, value) => (typeof value === 'bigint' ? { $bigint: value.toString() } : value))}\n`
+
+/** @throws {SignerError} `SIGNER_REQUEST` when the line is no JSON. */
+export function decodeLine(line: string): unknown {
+  try {
+    return JSON.parse(line, (_key, value) => {
+      const digits = typeof value === 'object' && value !== null ? value.$bigint : undefined
+      return typeof digits === 'string' && /^-?\d{1,80}$/.test(digits) ? BigInt(digits) : value
+    })
+  } catch {
+    // What was wrong with it is of no use; it must not be repeated either.
+    throw new SignerError('SIGNER_REQUEST', 'A line on the pipe was no JSON.')
+  }
+}
+
+/** Cuts a stream into lines. @throws {SignerError} (the returned function) `SIGNER_REQUEST` on an endless line. */
+export function lineSplitter(onLine: (line: string) => void): (chunk: Buffer) => void {
+  let rest: Buffer = Buffer.alloc(0)
+  return (chunk) => {
+    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+    for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
+      const line = rest.toString('utf8', 0, end)
+      rest = rest.subarray(end + 1)
+      onLine(line)
+    }
+    if (rest.length > MAX_LINE) throw new SignerError('SIGNER_REQUEST', 'A line on the pipe has no end.')
+  }
+}
+
+const address = z
+  .string()
+  .refine((text) => isAddress(text, { strict: false }), 'no address')
+  .transform((text) => text as Address)
+const hex = z
+  .string()
+  .regex(/^0x(?:[0-9a-f]{2})*$/i, 'no bytes')
+  .transform((text) => text as Hex)
+const hash = z
+  .string()
+  .regex(/^0x[0-9a-f]{64}$/i, 'no hash')
+  .transform((text) => text as Hash)
+const uint = z.bigint().refine((value) => value >= 0n && value <= MAX_UINT256, 'out of range')
+const amount = uint.transform(wei)
+const id = z.string().min(1).max(200)
+
+const plan = z.strictObject({
+  intentId: id.transform((text) => text as IntentId),
+  chainId: z.int().positive(),
+  account: address,
+  calls: z.array(z.strictObject({ to: address, value: amount, data: hex })).max(64),
+  delegateTo: address.nullable(),
+  gasLimit: uint,
+  maxFeePerGas: amount,
+  maxPriorityFeePerGas: amount,
+  block: z.strictObject({ number: uint, hash }),
+  lastValidBlock: uint,
+  policyVersion: z.string().max(64),
+}) satisfies z.ZodType<Plan>
+
+const signRequest = z.strictObject({
+  attemptId: id.transform((text) => text as AttemptId),
+  plan,
+  planHash: hash,
+  nonce: uint,
+  fence: uint,
+}) satisfies z.ZodType<SignRequest>
+
+const lookupRequest = z.strictObject({
+  account: address,
+  attempt: id.transform((text) => text as AttemptId),
+})
+
+const message = z.strictObject({
+  id: z.int().nonnegative(),
+  method: z.enum(['start', 'sign', 'lookup']),
+  params: z.unknown(),
+})
+
+/** @throws {SignerError} `SIGNER_REQUEST` naming what is wrong, without its value. */
+function parse<T>(schema: z.ZodType<T>, value: unknown): T {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const where = result.error.issues[0]?.path.join('.') || 'it'
+  throw new SignerError('SIGNER_REQUEST', `A message to the signer is malformed: ${where}.`, {
+    fix: 'This is a defect in Rialto: please report it.',
+  })
+}
+
+export const parseMessage = (value: unknown): Message => parse(message, value)
+export const parseSignRequest = (value: unknown): SignRequest => parse(signRequest, value)
+export const parseLookup = (value: unknown) => parse(lookupRequest, value)
+
+/** What an error may say on the other side of the pipe. A failure that nobody foresaw says only where it happened. */
+export function toWireError(error: unknown): WireError {
+  if (error instanceof SignerError) {
+    const { code, message, fix, retryable, details } = error
+    return { code, message, fix, retryable, details }
+  }
+  if (error instanceof RialtoError) {
+    const { message, fix, details } = error
+    return {
+      code: 'SIGNER_CONFIGURATION',
+      message,
+      fix,
+      retryable: false,
+      details: { ...details, code: error.code },
+    }
+  }
+  const { name, stack } = error instanceof Error ? error : { name: typeof error, stack: '' }
+  const at =
+    stack
+      ?.split('\n')
+      .find((line) => /^\s+at /.test(line))
+      ?.trim() ?? 'an unknown place'
+  return {
+    code: 'SIGNER_FAILED',
+    message: `The signer failed (${name} ${at}).`,
+    fix: 'This is a defect in Rialto: please report it.',
+    retryable: false,
+    details: {},
+  }
+}
+
+export function fromWireError({ code, message, fix, retryable, details }: WireError): SignerError {
+  const known = signerErrorCodes.includes(code) ? code : 'SIGNER_FAILED'
+  return new SignerError(known, message, { ...(fix === undefined ? {} : { fix }), retryable, details })
+}

@@ -1,0 +1,120 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
+import type { Signer } from '../../runtime/core/ports.ts'
+import { type Policy, policyVersion } from '../../runtime/guards/policy.ts'
+import { knownContracts } from '../../runtime/protocols/contracts.ts'
+import { createSigner } from './createSigner.ts'
+import { deriveKey } from './deriveKey.ts'
+import { SignerError } from './errors.ts'
+import { type KeystoreFolder, openKeystore, SCRYPT_COST } from './keystore.ts'
+import { openLedger } from './ledger.ts'
+import { lockFolder } from './lock.ts'
+import type { SignerAccount, Started, StartParameters } from './messages.ts'
+
+/** Derived keys are for this chain alone: anvil's, and the local world's. */
+const LOCAL_CHAIN = 31_337
+
+export type RunningSigner = {
+  readonly signer: Signer
+  readonly started: Started
+  /** Lets go of the folder. */
+  close(): void
+}
+
+/**
+ * Starts a signer in this process: takes the folder, opens keys and ledger, and checks that everything it was given
+ * fits together. `main.ts` runs it in a process of its own.
+ *
+ * @throws {SignerError}
+ */
+export async function startSigner(parameters: StartParameters): Promise<RunningSigner> {
+  const { directory, chainId, genesisHash, book, passphrase } = parameters
+  checkParameters(parameters)
+  const folder = join(directory, 'signer')
+  makeFolder(folder)
+  const unlock = await lockFolder(join(folder, 'lock'))
+  try {
+    const keystore = openKeystore(join(directory, 'keystore'), passphrase)
+    const opened = parameters.accounts.map((account) => ({ ...account, ...openAccount(account, keystore) }))
+    const ledger = openLedger(join(folder, 'ledger.jsonl'), { chainId, genesisHash })
+    return {
+      signer: createSigner({
+        book,
+        accounts: opened.map(({ account, policies }) => ({ account, policies })),
+        history: ledger.history,
+        append: ledger.append,
+      }),
+      started: {
+        accounts: opened.map(({ label, account, created }) => ({ label, address: account.address, created })),
+        ledger: { entries: ledger.entries, tornBytes: ledger.tornBytes },
+      },
+      close() {
+        ledger.close()
+        unlock()
+      },
+    }
+  } catch (error) {
+    unlock()
+    throw error
+  }
+}
+
+function checkParameters({ chainId, book, accounts }: StartParameters): void {
+  if (book.chainId !== chainId)
+    misfit(`The address book is of chain ${book.chainId}, and the signer is for chain ${chainId}.`)
+  // Throws when two contracts could be taken for one another.
+  knownContracts(book)
+  const labels = accounts.map(({ label }) => label)
+  for (const { label, key, policies } of accounts) {
+    if (!/^[a-z0-9](?:[a-z0-9-]{0,62})$/i.test(label)) misfit(`"${label}" cannot name a key.`)
+    if (labels.indexOf(label) !== labels.lastIndexOf(label)) misfit(`Two accounts are named "${label}".`)
+    if (key.kind === 'derived' && chainId !== LOCAL_CHAIN)
+      misfit(
+        `The key of "${label}" would be derived from a seed on chain ${chainId}; it must be a stored one.`,
+      )
+    for (const policy of policies) checkVersion(label, policy)
+  }
+}
+
+/** A policy's version is a hash of its limits: one that does not fit means that a limit was changed on the way. */
+function checkVersion(label: string, { version, ...limits }: Policy): void {
+  if (policyVersion(limits) !== version)
+    misfit(`A policy of "${label}" is not the one that its version ${version} is of.`)
+}
+
+function misfit(why: string): never {
+  throw new SignerError('SIGNER_CONFIGURATION', why, { fix: 'Correct the configuration and start again.' })
+}
+
+function openAccount(
+  { label, key }: SignerAccount,
+  keystore: KeystoreFolder,
+): { account: PrivateKeyAccount; created: boolean } {
+  if (key.kind === 'stored') {
+    const known = keystore.load(label)
+    return known === null
+      ? { account: keystore.create(label), created: true }
+      : { account: known, created: false }
+  }
+  // Every seed has a key file of its own, so that a folder can outlive a scenario.
+  const slot = `${label}.${key.seed}`
+  const privateKey = deriveKey({ label, seed: key.seed })
+  const stored = keystore.load(slot)
+  if (stored === null) return { account: keystore.store(slot, privateKey, SCRYPT_COST.local), created: true }
+  if (stored.address === privateKeyToAccount(privateKey).address) return { account: stored, created: false }
+  throw new SignerError('KEYSTORE', `The key file of "${slot}" holds another key than the seed gives.`, {
+    fix: 'Move the file elsewhere.',
+  })
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new SignerError('LEDGER_UNWRITABLE', `The signer cannot make its folder ${folder} (${code}).`, {
+      fix: 'Make the folder above it writable, and make room on the disk.',
+    })
+  }
+}
