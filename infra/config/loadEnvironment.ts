@@ -1,26 +1,15 @@
 import { EnvironmentError } from './errors.ts'
 
-/** What the environment says. It overrides the configuration file; null where it says nothing. */
+/** What the environment says. It overrides the configuration file. */
 export type Environment = {
-  readonly inferenceUrl: string | null
-  readonly inferenceModel: string | null
+  readonly inferenceUrl?: string
+  readonly inferenceModel?: string
   /** Secret: sent to the inference server as its bearer token, and shown nowhere. */
-  readonly inferenceKey: string | null
-  readonly rpcUrl: string | null
-  readonly databaseUrl: string | null
-  readonly redisUrl: string | null
-  readonly directory: string | null
-}
-
-/** An environment that says nothing. */
-export const emptyEnvironment: Environment = {
-  inferenceUrl: null,
-  inferenceModel: null,
-  inferenceKey: null,
-  rpcUrl: null,
-  databaseUrl: null,
-  redisUrl: null,
-  directory: null,
+  readonly inferenceKey?: string
+  readonly rpcUrl?: string
+  readonly databaseUrl?: string
+  readonly redisUrl?: string
+  readonly directory?: string
 }
 
 /** What is wrong with a value, or null. Must not repeat the value. */
@@ -72,7 +61,7 @@ const VARIABLES: Readonly<Record<keyof Environment, readonly [name: string, chec
  */
 export function loadEnvironment(variables: Readonly<Record<string, string | undefined>>): Environment {
   const wrong: Record<string, string> = {}
-  const environment: { -readonly [Key in keyof Environment]: Environment[Key] } = { ...emptyEnvironment }
+  const environment: { -readonly [Key in keyof Environment]: Environment[Key] } = {}
   for (const [key, [name, check]] of Object.entries(VARIABLES) as [
     keyof Environment,
     readonly [string, Check],
