@@ -11,8 +11,8 @@ export const CONTRACTS = ['Assert', 'BatchAccount', 'FlashRepay', 'TestToken'] a
 export type ContractName = (typeof CONTRACTS)[number]
 
 /** What the compiler made of one contract. */
-export type CompiledContract = {
-  readonly name: ContractName
+export type CompiledContract<Name extends string = string> = {
+  readonly name: Name
   readonly abi: Abi
   /** Creation code. */
   readonly bytecode: Hex
@@ -53,7 +53,8 @@ type Solc = {
 }
 type SolcOutput = {
   errors?: { severity: 'error' | 'warning' | 'info'; formattedMessage: string }[]
-  contracts: Record<
+  /** Absent when none is among the outputs asked for. */
+  contracts?: Record<
     string,
     Record<
       string,
@@ -68,47 +69,48 @@ type SolcOutput = {
   >
 }
 
+/** Compiles all our contracts. Pure: writes nothing. @throws {CompilationError} */
+export const compileContracts = (): readonly CompiledContract<ContractName>[] =>
+  CONTRACTS.map((name) => compileContract(`infra/contracts/${name}.sol`, name))
+
 /**
- * Compiles all our contracts with solc from npm; imports are read from `node_modules`. Pure: writes nothing.
+ * Compiles one contract with solc from npm; imports are read from `node_modules`, or beside the file.
  *
+ * @param file from the package's root, with slashes
+ * @param name of the contract in it
  * @throws {CompilationError} on any error or warning of the compiler.
  */
-export function compileContracts(): readonly CompiledContract[] {
+export function compileContract<Name extends string>(file: string, name: Name): CompiledContract<Name> {
   const root = packageRoot(import.meta.url)
   const solc = createRequire(import.meta.url)('solc') as Solc
-  return CONTRACTS.map((name) => {
-    const file = `infra/contracts/${name}.sol`
-    const sources = new Map([[file, readFileSync(join(root, file), 'utf8')]])
-    const input = {
-      language: 'Solidity',
-      sources: { [file]: { content: sources.get(file) } },
-      settings: { ...SETTINGS, outputSelection: { [file]: { [name]: OUTPUTS } } },
-    }
-    const output = JSON.parse(
-      solc.compile(JSON.stringify(input), {
-        import(path) {
-          const contents = readFileSync(join(root, 'node_modules', path), 'utf8')
-          sources.set(path, contents)
-          return { contents }
-        },
-      }),
-    ) as SolcOutput
-    const diagnostics = (output.errors ?? []).filter((entry) => entry.severity !== 'info')
-    if (diagnostics.length > 0) throw new CompilationError(diagnostics.map((entry) => entry.formattedMessage))
-    const contract = output.contracts[file]?.[name]
-    if (contract === undefined) throw new CompilationError([`${file} holds no contract ${name}.`])
-    const { bytecode, deployedBytecode } = contract.evm
-    const fixed = Object.keys(deployedBytecode.immutableReferences).length === 0
-    return {
-      name,
-      abi: contract.abi,
-      bytecode: `0x${bytecode.object}`,
-      runtimeHash: fixed ? keccak256(`0x${deployedBytecode.object}`) : undefined,
-      sourceHash: keccak256(
-        toHex(JSON.stringify([solc.version(), SETTINGS, [...sources].sort(([a], [b]) => (a < b ? -1 : 1))])),
-      ),
-    }
-  })
+  const sources = new Map([[file, readFileSync(join(root, file), 'utf8')]])
+  const input = {
+    language: 'Solidity',
+    sources: { [file]: { content: sources.get(file) } },
+    settings: { ...SETTINGS, outputSelection: { [file]: { [name]: OUTPUTS } } },
+  }
+  const readers = {
+    import(path: string) {
+      const contents = readFileSync(join(root, path.startsWith('infra/') ? '' : 'node_modules', path), 'utf8')
+      sources.set(path, contents)
+      return { contents }
+    },
+  }
+  const output = JSON.parse(solc.compile(JSON.stringify(input), readers)) as SolcOutput
+  const diagnostics = (output.errors ?? []).filter((entry) => entry.severity !== 'info')
+  if (diagnostics.length > 0) throw new CompilationError(diagnostics.map((entry) => entry.formattedMessage))
+  const contract = output.contracts?.[file]?.[name]
+  if (contract === undefined) throw new CompilationError([`${file} holds no contract ${name}.`])
+  const { bytecode, deployedBytecode } = contract.evm
+  const fixed = Object.keys(deployedBytecode.immutableReferences).length === 0
+  const read = [...sources].sort(([a], [b]) => (a < b ? -1 : 1))
+  return {
+    name,
+    abi: contract.abi,
+    bytecode: `0x${bytecode.object}`,
+    runtimeHash: fixed ? keccak256(`0x${deployedBytecode.object}`) : undefined,
+    sourceHash: keccak256(toHex(JSON.stringify([solc.version(), SETTINGS, read]))),
+  }
 }
 
 /** The text of `artifacts/<Name>.ts`. */
