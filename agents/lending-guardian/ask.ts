@@ -1,6 +1,6 @@
 import type { BaseChatModel } from '@langchain/core/language_models/chat_models'
 import { type FallbackReason, judgeAnswer } from './choice.ts'
-import { assertNotOverheard, ModelOverheardError, silenceTracing } from './privacy.ts'
+import { isOverheard, silenceTracing } from './privacy.ts'
 import { buildPrompt } from './prompt.ts'
 import { type Answer, answerSchema, type Situation } from './schema.ts'
 
@@ -21,12 +21,7 @@ export async function askModel(
 ): Promise<Answer | FallbackReason> {
   if (signal.aborted) return 'LATE'
   silenceTracing()
-  try {
-    assertNotOverheard(chat)
-  } catch (error) {
-    if (error instanceof ModelOverheardError) return 'OVERHEARD'
-    throw error
-  }
+  if (isOverheard(chat)) return 'OVERHEARD'
   onCall()
   const outcome = await Promise.race([aborted(signal), call(chat, situation, signal)])
   if (typeof outcome !== 'string') return judgeAnswer(situation, outcome) ?? outcome

@@ -21,7 +21,7 @@ export type { GasEstimates, LendingGuardianOptions, Thresholds } from './options
  * not, an answer comes: then from the deterministic rule, and the record says so.
  *
  * @throws {InvalidInputError} when the options contradict one another.
- * @throws {ModelOverheardError} when the model has callbacks, a tracer or verbose mode attached.
+ * @throws {OverheardError} when the model has callbacks, a tracer or verbose mode attached.
  * @example
  * const guardian = createLendingGuardian({
  *   id: agentId('lending-guardian'), account, assets: [weth, usdc], pools: [wethUsdc], wrappedNative: weth,
@@ -30,7 +30,7 @@ export type { GasEstimates, LendingGuardianOptions, Thresholds } from './options
  */
 export function createLendingGuardian(options: LendingGuardianOptions): Agent {
   silenceTracing()
-  if (options.model !== null) assertNotOverheard(options.model.chat)
+  assertNotOverheard(options.model?.chat)
   const settings = settle(options)
   const thoughts = createThoughts(settings)
   const graph = createGuardianGraph(thoughts, options.checkpointer)

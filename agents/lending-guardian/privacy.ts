@@ -21,11 +21,11 @@ export function silenceTracing(): void {
   for (const name of SWITCHES) process.env[name] = 'false'
 }
 
-/** Something would hear what the model is asked. */
-export class ModelOverheardError extends RialtoError {
-  override readonly name = 'ModelOverheardError'
+/** Something would hear what the model is asked, or what the graph holds. */
+export class OverheardError extends RialtoError {
+  override readonly name = 'OverheardError'
   constructor(listeners: readonly string[]) {
-    super('MODEL_OVERHEARD', `The chat model has listeners attached: ${listeners.join(', ')}.`, {
+    super('OVERHEARD', `Listeners are attached to the guardian's thinking: ${listeners.join(', ')}.`, {
       fix: 'Hand in a model without callbacks, tracers and verbose mode: prompts belong to the user alone.',
       details: { listeners },
     })
@@ -33,23 +33,32 @@ export class ModelOverheardError extends RialtoError {
 }
 
 /**
- * Makes sure that no callback would hear a call of the model here and now, by asking LangChain for the very
- * listeners that it would attach: those of the environment, of the surrounding context and of the model itself.
+ * Makes sure that no callback would hear a run here and now, by asking LangChain for the very listeners that it
+ * would attach: those of the environment, of the surrounding context and of the model, if one is given.
  *
- * @throws {ModelOverheardError} naming them.
+ * @throws {OverheardError} naming them.
  */
-export function assertNotOverheard(model: BaseChatModel): void {
+export function assertNotOverheard(chat?: BaseChatModel): void {
   const manager = CallbackManager.configure(
     undefined,
-    model.callbacks,
+    chat?.callbacks,
     undefined,
     undefined,
     undefined,
     undefined,
-    {
-      verbose: model.verbose,
-    },
+    { verbose: chat?.verbose ?? false },
   )
   const listeners = (manager?.handlers ?? []).map(({ name }) => name)
-  if (listeners.length > 0) throw new ModelOverheardError(listeners)
+  if (listeners.length > 0) throw new OverheardError(listeners)
+}
+
+/** Whether a run here and now would be overheard. */
+export function isOverheard(chat?: BaseChatModel): boolean {
+  try {
+    assertNotOverheard(chat)
+    return false
+  } catch (error) {
+    if (error instanceof OverheardError) return true
+    throw error
+  }
 }

@@ -3,6 +3,7 @@ import { describeError } from '../../runtime/core/errors.ts'
 import type { Snapshot } from '../../runtime/core/snapshot.ts'
 import { cleanReason } from './choice.ts'
 import type { GuardianGraph } from './graph.ts'
+import { isOverheard, silenceTracing } from './privacy.ts'
 import type { GuardianContext, Progress } from './state.ts'
 import type { Thoughts } from './thoughts.ts'
 
@@ -20,25 +21,42 @@ export async function think(
   { threadId, signal }: AnalyseContext,
 ): Promise<Analysis> {
   const progress: Progress = { inferenceCalls: 0, choice: null }
-  const late = new Promise<'late'>((resolve) => {
-    if (signal.aborted) resolve('late')
-    else signal.addEventListener('abort', () => resolve('late'), { once: true })
-  })
-  const ran = run(graph, thoughts, threadId, { snapshot, signal, progress }).then(
-    (analysis) => ({ analysis }),
-    (error: unknown) => ({ error }),
-  )
-  const result = await Promise.race([ran, late])
-  if (result !== 'late' && 'analysis' in result) return result.analysis
+  const ended = await Promise.race([
+    late(signal),
+    attempt(() => run(graph, thoughts, threadId, { snapshot, signal, progress })),
+  ])
+  if ('analysis' in ended) return ended.analysis
 
   const { scene, candidates } = thoughts.recall({}, snapshot)
-  const failed = result === 'late' ? 'LATE' : 'GRAPH_FAILED'
-  const choice = progress.choice ?? thoughts.byRule(scene, candidates, failed, progress.inferenceCalls)
+  const choice = progress.choice ?? thoughts.byRule(scene, candidates, ended.failure, progress.inferenceCalls)
   const analysis = thoughts.propose(scene, candidates, choice)
-  if (result === 'late') return analysis
-  const error = cleanReason(describeError(result.error))
+  if (!('error' in ended)) return analysis
+  const error = cleanReason(describeError(ended.error))
   return { ...analysis, reason: `${analysis.reason} (The graph failed: ${error})` }
 }
+
+type Ended =
+  | { readonly analysis: Analysis }
+  | { readonly failure: 'LATE' | 'OVERHEARD' }
+  | { readonly failure: 'GRAPH_FAILED'; readonly error: unknown }
+
+async function attempt(run: () => Promise<Analysis>): Promise<Ended> {
+  // A tracer would hear the graph as well as the model.
+  silenceTracing()
+  if (isOverheard()) return { failure: 'OVERHEARD' }
+  try {
+    return { analysis: await run() }
+  } catch (error) {
+    return { failure: 'GRAPH_FAILED', error }
+  }
+}
+
+const late = (signal: AbortSignal): Promise<Ended> =>
+  new Promise((resolve) => {
+    const end = () => resolve({ failure: 'LATE' })
+    if (signal.aborted) end()
+    else signal.addEventListener('abort', end, { once: true })
+  })
 
 async function run(
   graph: GuardianGraph,

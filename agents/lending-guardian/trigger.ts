@@ -46,5 +46,5 @@ export function raiseAlarm({
   if (returnsBps.length === 0) return null
   const squares = returnsBps.reduce((sum, value) => sum + value * value, 0)
   const variance = squares / returnsBps.length / 10_000 ** 2
-  return ahead * (1 - DEVIATIONS * Math.sqrt(variance * horizonBlocks)) < 1 ? 'rough-market' : null
+  return ahead < 1 + DEVIATIONS * Math.sqrt(variance * horizonBlocks) ? 'rough-market' : null
 }
