@@ -1,4 +1,10 @@
-import { type Abi, type DecodeFunctionDataReturnType, decodeFunctionData, encodeFunctionData } from 'viem'
+import {
+  type Abi,
+  type DecodeFunctionDataReturnType,
+  decodeFunctionData,
+  encodeFunctionData,
+  type Hex,
+} from 'viem'
 import type { AddressBook } from '../core/addressBook.ts'
 import type { Call } from '../core/lifecycle.ts'
 import { aavePoolActionsAbi } from './aave-v3/abi.ts'
@@ -44,9 +50,10 @@ export function decodeCall(call: Call, book: AddressBook): DecodedCall | null {
   if (known === null || !(known.role in actions) || call.value !== 0n) return null
   const role = known.role as keyof Actions
   const abi: Abi = actions[role]
+  const data = call.data.toLowerCase() as Hex
   try {
-    const decoded = decodeFunctionData({ abi, data: call.data })
-    if (encodeFunctionData({ abi, ...decoded } as never) !== call.data.toLowerCase()) return null
+    const decoded = decodeFunctionData({ abi, data })
+    if (encodeFunctionData({ abi, ...decoded } as never) !== data) return null
     return { role, contract: known.name, ...decoded } as DecodedCall
   } catch {
     // viem has no decoder that answers instead of throwing; whatever it cannot read is unreadable.

@@ -7,7 +7,12 @@ import {
   repayDebt,
   requireHealthyAfterRelease,
 } from './aave-v3/effects.ts'
-import { accountData, findReserve, findReservePosition } from './aave-v3/healthFactor.ts'
+import {
+  accountData,
+  findReserve,
+  findReservePosition,
+  LIQUIDATION_HEALTH_FACTOR,
+} from './aave-v3/healthFactor.ts'
 import { debtBalance, suppliedBalance } from './aave-v3/interest.ts'
 import { InfeasibleActionError, NotInSnapshotError } from './errors.ts'
 import {
@@ -142,7 +147,7 @@ function lastThat(low: bigint, high: bigint, holds: (value: bigint) => boolean):
  * a unit of debt costs more collateral than the account has for each unit it owes. So the search is over the
  * rising part alone, by bisection in whole units.
  *
- * @param target 18 decimals
+ * @param target 18 decimals; Aave does not let a deleverage end under 1, so less than that counts as 1
  * @throws {NotInSnapshotError} when the position, a reserve or the pool was not watched.
  * @example repayForHealthFactor(snapshot, route, parseDecimal('1.25', 18))?.repaid
  */
@@ -154,6 +159,8 @@ export function repayForHealthFactor(
   const { position, pool, timestamp, collateral, debt } = parts(snapshot, route)
   const owed = debtBalance(findReservePosition(position, route.debt), debt, timestamp)
   if (owed === 0n || accountData(position, snapshot.reserves, timestamp).healthFactor >= target) return null
+  // Aave lets no collateral go that leaves the account under 1.
+  const goal = target > LIQUIDATION_HEALTH_FACTOR ? target : LIQUIDATION_HEALTH_FACTOR
   // The least that is not lost in rounding: one unit may burn no scaled debt, or swap nothing.
   const smallest = firstPossible(snapshot, route, owed)
   if (smallest === null) return null
@@ -175,7 +182,7 @@ export function repayForHealthFactor(
   })
   const reaches = (amount: bigint): boolean => {
     const projection = tryProject(snapshot, route, amount)
-    return projection !== null && projection.position.account.healthFactor >= target
+    return projection !== null && projection.position.account.healthFactor >= goal
   }
   if (!reaches(most)) return null
   const least = reaches(smallest) ? smallest : lastThat(smallest, most, (amount) => !reaches(amount)) + 1n

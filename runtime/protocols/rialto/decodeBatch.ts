@@ -9,13 +9,14 @@ import { encodeExecute } from './encode.ts'
  * {@link encodeExecute} makes: another function, another mode, or bytes that a decoder would pass over.
  */
 export function decodeBatch(data: Hex): readonly Call[] | null {
+  const lower = data.toLowerCase() as Hex
   try {
-    const { args } = decodeFunctionData({ abi: batchAccountActionsAbi, data })
+    const { args } = decodeFunctionData({ abi: batchAccountActionsAbi, data: lower })
     const [mode, executionData] = args
     if (mode !== BATCH_MODE) return null
     const [decoded] = decodeAbiParameters(batchParameters, executionData)
     const calls = decoded.map((call) => ({ to: call.to, value: wei(call.value), data: call.data }))
-    return encodeExecute(calls) === data.toLowerCase() ? calls : null
+    return encodeExecute(calls) === lower ? calls : null
   } catch {
     // viem has no decoder that answers instead of throwing; whatever it cannot read is unreadable.
     return null
