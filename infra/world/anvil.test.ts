@@ -1,39 +1,39 @@
-import { execFile } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { packageRoot } from '../process/packageRoot.ts'
 import { anvilBinary, startAnvil } from './anvil.ts'
 import { AnvilMissingError, AnvilStartError, PortTakenError } from './errors.ts'
 import { createRpc } from './rpc.ts'
 
-const isAlive = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
-}
+/** Not whether there is such a process: where nobody collects the dead, their ids stay. */
+const answers = (url: string): Promise<boolean> =>
+  createRpc(url)('eth_chainId').then(
+    () => true,
+    () => false,
+  )
 
-/** Runs a module that starts anvil in a process of its own, and returns the pid it printed and its own fate. */
-async function startedByAnother(detached: boolean): Promise<{ pid: number; url: string }> {
+/** Starts anvil in a process of its own, which then ends as told, and returns what it printed. */
+async function startedByAnother(detached: boolean, end: string): Promise<{ pid: number; url: string }> {
   const module = new URL('./anvil.ts', import.meta.url).href
   const code = `
+    import { writeSync } from 'node:fs'
     import { startAnvil } from ${JSON.stringify(module)}
     const { pid, url } = await startAnvil({ detached: ${detached} })
-    process.stdout.write(JSON.stringify({ pid, url }))
-    ${detached ? '' : 'process.exit(0)'}`
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    ['--import', 'tsx', '--input-type=module', '--eval', code],
-    { cwd: packageRoot(import.meta.url), timeout: 30_000 },
-  )
-  return JSON.parse(stdout) as { pid: number; url: string }
+    writeSync(1, JSON.stringify({ pid, url }))
+    ${end}`
+  const parent = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', code], {
+    cwd: packageRoot(import.meta.url),
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let output = ''
+  for await (const chunk of parent.stdout) output += chunk
+  return JSON.parse(output) as { pid: number; url: string }
 }
 
-async function untilGone(pid: number): Promise<void> {
-  while (isAlive(pid)) await delay(5)
+async function untilGone(url: string): Promise<void> {
+  while (await answers(url)) await delay(5)
 }
 
 describe('startAnvil', () => {
@@ -43,9 +43,9 @@ describe('startAnvil', () => {
     expect(await rpc('eth_chainId')).toBe('0x7a69')
     expect(await rpc('anvil_getAutomine')).toBe(false)
     expect(await rpc('eth_getBlockByNumber', '0x0', false)).toMatchObject({ timestamp: '0x3b9aca00' })
-    expect(isAlive(anvil.pid)).toBe(true)
     await anvil.stop()
-    expect(isAlive(anvil.pid)).toBe(false)
+    expect(await answers(anvil.url)).toBe(false)
+    expect(() => process.kill(anvil.pid, 0)).toThrow('ESRCH')
     await anvil.stop()
   })
 
@@ -75,16 +75,18 @@ describe('startAnvil', () => {
   })
 
   it('outlives its parent when detached', async () => {
-    const { pid, url } = await startedByAnother(true)
-    expect(isAlive(pid)).toBe(true)
-    expect(await createRpc(url)('eth_chainId')).toBe('0x7a69')
+    const { pid, url } = await startedByAnother(true, '')
+    expect(await answers(url)).toBe(true)
     process.kill(pid, 'SIGTERM')
-    await untilGone(pid)
+    await untilGone(url)
   })
 
-  it('ends with its parent otherwise', async () => {
-    const { pid } = await startedByAnother(false)
-    await untilGone(pid)
+  it.each([
+    ['exits', 'process.exit(0)'],
+    ['is killed', 'process.kill(process.pid, "SIGKILL")'],
+  ])('ends with its parent otherwise, when that %s', async (_, end) => {
+    const { url } = await startedByAnother(false, end)
+    await untilGone(url)
   })
 })
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { accessSync, closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
+import { createServer, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -21,7 +21,7 @@ export type AnvilOptions = {
   readonly loadState?: string
   /** Further command-line arguments, as they are. */
   readonly args?: readonly string[]
-  /** The chain outlives this process. Otherwise it is killed when this process exits. */
+  /** The chain outlives this process. Otherwise it ends with it, however this process ends. */
   readonly detached?: boolean
   /** How long to wait until it answers. 15 seconds when absent. */
   readonly timeoutMs?: number
@@ -90,22 +90,32 @@ export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil> {
     detached: options.detached ?? false,
   })
   closeSync(stderr)
-  const killOnExit = () => child.kill('SIGKILL')
-  process.once('exit', killOnExit)
+  if (options.detached !== true && child.pid !== undefined) endWithThisProcess(child, child.pid)
   try {
     const pid = await untilReady(child, `http://127.0.0.1:${port}`, options.timeoutMs ?? 15_000, errorFile)
-    if (options.detached === true) {
-      process.removeListener('exit', killOnExit)
-      child.unref()
-    } else child.once('exit', () => process.removeListener('exit', killOnExit))
+    if (options.detached === true) child.unref()
     return { pid, port, url: `http://127.0.0.1:${port}`, stop: () => stopChild(child) }
   } catch (error) {
     await stopChild(child)
-    process.removeListener('exit', killOnExit)
     throw error
   } finally {
     rmSync(scratch, { recursive: true })
   }
+}
+
+/**
+ * anvil does not die with its parent, and a parent that is killed cannot clean up. So a shell waits for the end of
+ * a pipe that only this process holds open, which comes with this process's own end, whatever that is.
+ */
+function endWithThisProcess(child: ChildProcess, pid: number): void {
+  const watch = spawn('/bin/sh', ['-c', 'read -r _; kill -9 "$0"', String(pid)], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true, // out of reach of the terminal's Ctrl-C, which is not the end of this process yet
+  })
+  watch.unref()
+  // A pipe to a child is a socket in Node, which would otherwise keep this process awake.
+  if (watch.stdin instanceof Socket) watch.stdin.unref()
+  child.once('exit', () => watch.kill('SIGKILL'))
 }
 
 function commandLine(port: number, options: AnvilOptions): string[] {

@@ -121,15 +121,18 @@ export async function attachWorld(handle: WorldHandle, cacheFolder?: string): Pr
  * Ends a world that this process did not start. Nothing happens when it is gone already, or when another chain
  * answers in its place: process ids are used again.
  */
-export async function stopWorld({ pid, url, genesisHash }: WorldHandle): Promise<void> {
-  const answer = await block(createRpc(url, 5_000), '0x0').catch(() => undefined)
-  if (answer?.hash !== genesisHash) return
-  signal(pid, 'SIGTERM')
+export async function stopWorld(handle: WorldHandle): Promise<void> {
   const deadline = performance.now() + 2_000
-  while (isAlive(pid)) {
-    if (performance.now() > deadline) signal(pid, 'SIGKILL')
+  while (await answers(handle)) {
+    signal(handle.pid, performance.now() > deadline ? 'SIGKILL' : 'SIGTERM')
     await delay(10)
   }
+}
+
+/** Not whether there is such a process: where nobody collects the dead, their ids stay. */
+async function answers({ url, genesisHash }: WorldHandle): Promise<boolean> {
+  const genesis = await block(createRpc(url, 5_000), '0x0').catch(() => undefined)
+  return genesis?.hash === genesisHash
 }
 
 const worldFacts = ({ addressBook, blockNumber, timestamp }: WorldState) => ({
