@@ -13,6 +13,7 @@ import {
   usdValue,
   WAD,
   type Wad,
+  wad,
 } from '../../runtime/core/units.ts'
 import {
   applyRepay,
@@ -55,6 +56,9 @@ export type FeasibleCandidate = {
   readonly steps: readonly [Step, ...Step[]]
 }
 
+/** A gain that a model could not even see is none: dust in a wallet is not worth a transaction. 0.01. */
+export const LEAST_GAIN: Wad = wad(WAD / 100n)
+
 /** More candidates than these would be no help. Waiting is one of them. */
 const MOST_CANDIDATES = 16
 
@@ -62,8 +66,8 @@ const MOST_CANDIDATES = 16
  * Everything that can be done about a position, each projected by the protocols' own mathematics: repay from the
  * wallet, add collateral from the wallet, deleverage through a pool, wait.
  *
- * A size is feasible when the protocols would carry it out and the health factor rises by it. Where some size of
- * a candidate lifts the health factor to the floor, its smaller sizes are left out: they would only have to be
+ * A size is feasible when the protocols would carry it out, it lifts the health factor by at least
+ * {@link LEAST_GAIN}, and it costs less than liquidations of all the debt would take. Where some size of a candidate lifts the health factor to the floor, its smaller sizes are left out: they would only have to be
  * followed by another.
  *
  * A pure function of the scene. Waiting is always there, and always last.
@@ -112,14 +116,27 @@ function feasibleSteps(
   project: (size: number) => Step,
 ): readonly [Step, ...Step[]] | null {
   const run: Step[] = []
+  const atStake = penaltyOnAll(scene)
   for (let size = 100; size >= 1; size--) {
     const step = tryProject(project, size)
-    if (step !== null && step.account.healthFactor > scene.healthFactor) run.unshift(step)
+    const isWorthIt =
+      step !== null && step.account.healthFactor >= scene.healthFactor + LEAST_GAIN && step.cost < atStake
+    if (isWorthIt) run.unshift(step)
     else if (run.length > 0) break
   }
   const enough = run.findIndex(({ account }) => account.healthFactor >= floor)
   const [first, ...others] = enough > 0 ? run.slice(enough) : run
   return first === undefined ? null : [first, ...others]
+}
+
+/** What liquidations of all the debt would take: the bonus on it. */
+function penaltyOnAll({ position, collateral }: Scene): Usd {
+  const { liquidationBonus } = collateral
+  return portion(
+    position.account.totalDebt,
+    bps(liquidationBonus > BPS ? liquidationBonus - BPS : 0n),
+    'down',
+  )
 }
 
 /** Null where a protocol would refuse, or cannot say what it would do. */
