@@ -35,6 +35,8 @@ export type Anvil = {
   stop(): Promise<void>
 }
 
+const PORT_ATTEMPTS = 3
+
 const PACKAGES: Readonly<Record<string, string>> = {
   'linux-x64': '@foundry-rs/anvil-linux-amd64',
   'linux-arm64': '@foundry-rs/anvil-linux-arm64',
@@ -81,7 +83,19 @@ export function anvilBinary(
  */
 export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil> {
   const binary = anvilBinary()
-  const port = await freePort(options.port ?? 0)
+  for (let attempt = 1; ; attempt++) {
+    const port = await freePort(options.port ?? 0)
+    try {
+      return await startOn(binary, port, options)
+    } catch (error) {
+      // A port that was free may be taken between asking and binding: then another will do.
+      const another = error instanceof PortTakenError && options.port === undefined
+      if (!another || attempt === PORT_ATTEMPTS) throw error
+    }
+  }
+}
+
+async function startOn(binary: string, port: number, options: AnvilOptions): Promise<Anvil> {
   const scratch = mkdtempSync(join(tmpdir(), 'rialto-anvil-'))
   const errorFile = join(scratch, 'stderr')
   const stderr = openSync(errorFile, 'w')
@@ -92,7 +106,7 @@ export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil> {
   closeSync(stderr)
   if (options.detached !== true && child.pid !== undefined) endWithThisProcess(child, child.pid)
   try {
-    const pid = await untilReady(child, `http://127.0.0.1:${port}`, options.timeoutMs ?? 15_000, errorFile)
+    const pid = await untilReady(child, port, options.timeoutMs ?? 15_000, errorFile)
     if (options.detached === true) child.unref()
     return { pid, port, url: `http://127.0.0.1:${port}`, stop: () => stopChild(child) }
   } catch (error) {
@@ -143,7 +157,7 @@ function freePort(port: number): Promise<number> {
 
 async function untilReady(
   child: ChildProcess,
-  url: string,
+  port: number,
   timeoutMs: number,
   errorFile: string,
 ): Promise<number> {
@@ -151,7 +165,7 @@ async function untilReady(
   child.once('error', (error) => {
     spawnError = error
   })
-  const rpc = createRpc(url, 1_000)
+  const rpc = createRpc(`http://127.0.0.1:${port}`, 1_000)
   const deadline = performance.now() + timeoutMs
   for (;;) {
     const answered = await rpc('eth_chainId').then(
@@ -160,8 +174,11 @@ async function untilReady(
     )
     if (spawnError !== undefined) throw new AnvilStartError(spawnError.message, '')
     // In this order: if another process took the port meanwhile, ours has ended and theirs answers.
-    if (child.exitCode !== null || child.signalCode !== null)
-      throw new AnvilStartError(`it ended with ${child.exitCode ?? child.signalCode}`, lastWords(errorFile))
+    if (child.exitCode !== null || child.signalCode !== null) {
+      const output = lastWords(errorFile)
+      if (/address already in use/i.test(output)) throw new PortTakenError(port, output)
+      throw new AnvilStartError(`it ended with ${child.exitCode ?? child.signalCode}`, output)
+    }
     if (answered && child.pid !== undefined) return child.pid
     if (performance.now() > deadline)
       throw new AnvilStartError(`no answer within ${timeoutMs} ms`, lastWords(errorFile))

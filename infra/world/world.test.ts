@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { startAnvil } from './anvil.ts'
 import { WORLD_START } from './deploy/deployWorld.ts'
 import { WorldGoneError, WorldMismatchError } from './errors.ts'
 import { createRpc } from './rpc.ts'
@@ -54,6 +55,17 @@ describe('attachWorld', () => {
       )
     } finally {
       await world.stop()
+    }
+  })
+
+  it('refuses a world that another version built', async () => {
+    const anvil = await startAnvil({ timestamp: 1_000 })
+    try {
+      const { hash } = await createRpc(anvil.url)<Block>('eth_getBlockByNumber', '0x0', false)
+      const attached = attachWorld({ pid: anvil.pid, url: anvil.url, genesisHash: hash as `0x${string}` })
+      await expect(attached).rejects.toMatchObject({ code: 'WORLD_MISMATCH' })
+    } finally {
+      await anvil.stop()
     }
   })
 

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Hex } from 'viem'
+import { type Hex, numberToHex } from 'viem'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
 import { startAnvil } from './anvil.ts'
 import { BLOCK_SECONDS } from './block.ts'
@@ -74,7 +74,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   })
   try {
     const rpc = createRpc(anvil.url)
-    const genesis = await block(rpc, '0x0')
+    const genesis = await genesisOf(rpc)
     // Were another chain to answer on our port, this would show it.
     if (Number(genesis.timestamp) !== genesisTime)
       throw new AnvilStartError('another chain answers on its port', '')
@@ -98,7 +98,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
  * Finds a world that an earlier process left running.
  *
  * @throws {WorldGoneError} when the process does not live or nothing answers.
- * @throws {WorldMismatchError} when another chain answers at that address.
+ * @throws {WorldMismatchError} when another chain answers at that address, or a world of another version.
  * @throws {WorldCacheError | AnvilMissingError} when the address book has to be made anew and cannot.
  * @example
  * const world = await attachWorld(JSON.parse(readFileSync('.rialto/world.json', 'utf8')))
@@ -106,14 +106,19 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
 export async function attachWorld(handle: WorldHandle, cacheFolder?: string): Promise<World> {
   const { pid, url, genesisHash } = handle
   if (!isAlive(pid)) throw new WorldGoneError(pid, url)
+  const rpc = createRpc(url, 5_000)
   let actual: Hex
   try {
-    actual = (await block(createRpc(url, 5_000), '0x0')).hash
+    actual = (await genesisOf(rpc)).hash
   } catch (cause) {
     throw new WorldGoneError(pid, url, cause)
   }
   if (actual !== genesisHash) throw new WorldMismatchError(url, genesisHash, actual)
+  // A newer version of Rialto may build another world, of which this one's addresses are not.
   const state = await worldState(cacheFolder)
+  const start = await rpc<Block | null>('eth_getBlockByNumber', numberToHex(state.blockNumber), false)
+  if (start?.hash !== state.blockHash)
+    throw new WorldMismatchError(url, state.blockHash, start?.hash ?? 'no such block')
   return { pid, url, genesisHash, ...worldFacts(state), stop: () => stopWorld(handle) }
 }
 
@@ -131,7 +136,7 @@ export async function stopWorld(handle: WorldHandle): Promise<void> {
 
 /** Not whether there is such a process: where nobody collects the dead, their ids stay. */
 async function answers({ url, genesisHash }: WorldHandle): Promise<boolean> {
-  const genesis = await block(createRpc(url, 5_000), '0x0').catch(() => undefined)
+  const genesis = await genesisOf(createRpc(url, 5_000)).catch(() => undefined)
   return genesis?.hash === genesisHash
 }
 
@@ -141,9 +146,9 @@ const worldFacts = ({ addressBook, blockNumber, timestamp }: WorldState) => ({
   start: { blockNumber, timestamp },
 })
 
-async function block(rpc: Rpc, number: Hex): Promise<{ hash: Hex; timestamp: Hex }> {
-  return await rpc('eth_getBlockByNumber', number, false)
-}
+type Block = { readonly hash: Hex; readonly timestamp: Hex }
+
+const genesisOf = (rpc: Rpc): Promise<Block> => rpc('eth_getBlockByNumber', '0x0', false)
 
 const isAlive = (pid: number): boolean => signal(pid, 0)
 

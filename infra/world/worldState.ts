@@ -12,6 +12,7 @@ import { flashRepayArtifact } from '../contracts/artifacts/FlashRepay.ts'
 import { testTokenArtifact } from '../contracts/artifacts/TestToken.ts'
 import { packageRoot } from '../process/packageRoot.ts'
 import { startAnvil } from './anvil.ts'
+import { latestBlock } from './block.ts'
 import { packageFolder } from './deploy/artifact.ts'
 import { deployWorld, WORLD_START } from './deploy/deployWorld.ts'
 import { WorldCacheError } from './errors.ts'
@@ -24,6 +25,7 @@ export type WorldState = {
   readonly addressBook: AddressBook
   /** The number of the last block that building it took; a started world begins there. */
   readonly blockNumber: bigint
+  readonly blockHash: Hex
   /** That block's timestamp, in seconds since 1970. */
   readonly timestamp: bigint
   /** Whether it was there already. */
@@ -46,7 +48,13 @@ const BASE_FEE = 1_000_000_000
 const STATE_FILE = 'state.json'
 const MANIFEST_FILE = 'world.json'
 
-type Manifest = { stateHash: string; addressBook: AddressBook; blockNumber: number; timestamp: number }
+type Manifest = {
+  stateHash: string
+  addressBook: AddressBook
+  blockNumber: number
+  blockHash: Hex
+  timestamp: number
+}
 
 /**
  * The state of a fresh world: from the cache, or else built (two or three seconds) and cached.
@@ -74,11 +82,12 @@ export async function worldState(cacheFolder?: string): Promise<WorldState> {
     throw new WorldCacheError(root, cause)
   }
   try {
-    const { dump, addressBook } = await build()
+    const { dump, addressBook, blockHash } = await build()
     const manifest: Manifest = {
       stateHash: sha256(dump.json),
       addressBook,
       blockNumber: dump.blockNumber,
+      blockHash,
       timestamp: Number(WORLD_START),
     }
     install(building, folder, dump.json, manifest, root)
@@ -116,8 +125,8 @@ function readCached(folder: string): Omit<WorldState, 'cached'> | undefined {
     return undefined
   }
   if (sha256(state) !== manifest.stateHash) return undefined
-  const { addressBook, blockNumber, timestamp } = manifest
-  return { stateFile, addressBook, blockNumber: BigInt(blockNumber), timestamp: BigInt(timestamp) }
+  const { addressBook, blockNumber, blockHash, timestamp } = manifest
+  return { stateFile, addressBook, blockNumber: BigInt(blockNumber), blockHash, timestamp: BigInt(timestamp) }
 }
 
 async function build() {
@@ -131,7 +140,8 @@ async function build() {
   try {
     const rpc = createRpc(anvil.url)
     const addressBook = await deployWorld(rpc, CHAIN_ID)
-    return { dump: slim(await rpc<Hex>('anvil_dumpState')), addressBook }
+    const { hash } = await latestBlock(rpc)
+    return { dump: slim(await rpc<Hex>('anvil_dumpState')), addressBook, blockHash: hash }
   } finally {
     await anvil.stop()
   }
