@@ -102,7 +102,8 @@ export function sampleSnapshot(debt: bigint, liquidity: bigint): Snapshot {
       { tick: -887_270, liquidityNet: liquidity },
       { tick: 887_270, liquidityNet: -liquidity },
     ],
-    tickRange: [-887_270, 887_270],
+    // Whole words of the bitmap, as they are read.
+    tickRange: [-888_320, 888_310],
   }
   return {
     chainId: sampleBook.chainId,

@@ -103,14 +103,6 @@ export function isModelled(
   )
 }
 
-/** The same reserves, with one asset at another price: what if. */
-export const withPrice = (
-  reserves: readonly ReserveState[],
-  asset: Address,
-  price: Usd,
-): readonly ReserveState[] =>
-  reserves.map((reserve) => (isAddressEqual(reserve.asset, asset) ? { ...reserve, price } : reserve))
-
 /** Whether the account has any variable debt. */
 export const hasDebt = (position: Pick<PositionState, 'reserves'>): boolean =>
   position.reserves.some((part) => part.scaledVariableDebt !== 0n)

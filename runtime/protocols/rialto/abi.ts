@@ -6,15 +6,6 @@ export const flashRepayActionsAbi = parseAbi([
   'function flashRepay(Order order) returns (uint256 spent)',
 ])
 
-export const flashRepayErrorsAbi = parseAbi([
-  'error Busy()',
-  'error BadAmount(uint256 amount)',
-  'error UnexpectedCallback(address caller)',
-  'error CallbackMissing()',
-  'error PartialFill(uint256 actual, uint256 expected)',
-  'error TooMuchCollateral(uint256 actual, uint256 maximum)',
-])
-
 /** `Assert.sol`: views that revert unless the outcome is as promised. */
 export const assertActionsAbi = parseAbi([
   'function minHealthFactor(address pool, address account, uint256 minimum) view',
@@ -24,22 +15,9 @@ export const assertActionsAbi = parseAbi([
   'function notAfter(uint256 lastBlock) view',
 ])
 
-export const assertErrorsAbi = parseAbi([
-  'error HealthFactorTooLow(address account, uint256 actual, uint256 minimum)',
-  'error BalanceTooLow(address token, address account, uint256 actual, uint256 minimum)',
-  'error BalanceTooHigh(address token, address account, uint256 actual, uint256 maximum)',
-  'error AllowanceLeft(address token, address owner, address spender, uint256 actual)',
-  'error TooLate(uint256 actual, uint256 lastBlock)',
-])
-
 /** `BatchAccount.sol`: ERC-7821. */
 export const batchAccountActionsAbi = parseAbi([
   'function execute(bytes32 mode, bytes executionData) payable',
-])
-
-export const batchAccountErrorsAbi = parseAbi([
-  'error UnsupportedExecutionMode()',
-  'error AccountUnauthorized(address sender)',
 ])
 
 /** ERC-7821's mode "one batch, revert on any failure, no operational data". */

@@ -1,6 +1,6 @@
 import type { Address } from 'viem'
 import type { PoolState } from '../../core/snapshot.ts'
-import { BPS, type Bps, bps, mulDiv, type TokenAmount, type Usd, usd } from '../../core/units.ts'
+import { BPS, type Bps, bps, mulDiv, type Usd, usd } from '../../core/units.ts'
 import { isZeroForOne, type Quote } from './quote.ts'
 
 type Priced = Pick<PoolState, 'address' | 'token0' | 'token1' | 'sqrtPriceX96'>
@@ -40,12 +40,6 @@ export function spotPriceUsd(
       'down',
     ),
   )
-}
-
-/** What `amountIn` of a token is worth in the other at the spot price, without fee and impact. Rounded down. */
-export function spotAmountOut(pool: Priced, tokenIn: Address, amountIn: TokenAmount): bigint {
-  const { numerator, denominator } = spotRatio(pool, tokenIn)
-  return mulDiv(amountIn, numerator, denominator, 'down')
 }
 
 /**
