@@ -31,25 +31,6 @@ export type ChatModelOptions = InferenceSettings & {
 export type ChatModel = { readonly model: ChatOpenAI; readonly name: string }
 
 /**
- * What the environment says about inference: `RIALTO_INFERENCE_URL`, `RIALTO_INFERENCE_MODEL` and
- * `RIALTO_INFERENCE_KEY`. Null without a URL: then the reference analyst is meant.
- *
- * @throws {InferenceUrlError} when a model or a key is named and no URL, which would otherwise go unnoticed.
- */
-export function readInferenceSettings(
-  environment: Readonly<Record<string, string | undefined>>,
-): InferenceSettings | null {
-  const url = environment.RIALTO_INFERENCE_URL?.trim()
-  const model = environment.RIALTO_INFERENCE_MODEL?.trim()
-  const apiKey = environment.RIALTO_INFERENCE_KEY?.trim()
-  if (!url) {
-    if (model || apiKey) throw new InferenceUrlError('is not set, but a model or a key for it is')
-    return null
-  }
-  return { url, ...(model && { model }), ...(apiKey && { apiKey }) }
-}
-
-/**
  * A chat model behind an OpenAI-compatible API, once its server has said that it is there and serves it.
  *
  * Nothing of the conversation goes anywhere else: tracing and the client's own request log are off whatever the
@@ -99,7 +80,7 @@ function checkUrl(text: string): string {
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
     throw new InferenceUrlError('is not http or https')
   if (url.username !== '' || url.password !== '')
-    throw new InferenceUrlError('holds credentials, which belong into RIALTO_INFERENCE_KEY')
+    throw new InferenceUrlError('holds credentials: give them as RIALTO_INFERENCE_KEY')
   if (url.search !== '' || url.hash !== '') throw new InferenceUrlError('has a query or a fragment')
   return url.href.replace(/\/+$/, '')
 }

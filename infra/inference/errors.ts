@@ -1,10 +1,10 @@
 import { InvalidInputError, RialtoError } from '../../runtime/core/errors.ts'
 
-/** `RIALTO_INFERENCE_URL` is no URL that a chat API can be at. */
+/** The inference URL is none that a chat API can be at. */
 export class InferenceUrlError extends InvalidInputError {
   override readonly name = 'InferenceUrlError'
   constructor(problem: string) {
-    super(`RIALTO_INFERENCE_URL ${problem}.`, {
+    super(`The inference URL ${problem}.`, {
       code: 'INFERENCE_URL',
       fix: 'Give the base URL of an OpenAI-compatible API, like http://127.0.0.1:11434/v1.',
     })

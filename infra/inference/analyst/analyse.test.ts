@@ -79,7 +79,7 @@ describe('analyse', () => {
     }
     expect(analyse(at({ candidates: [repaid] })).chosen).toMatchObject({
       liquidation: 0,
-      retrigger: 0,
+      forced: 0,
       expectedCostBps: 1,
     })
   })
@@ -87,12 +87,12 @@ describe('analyse', () => {
   it('explains itself in figures', () => {
     expect(analyse(at({ returnsBps: falling })).answer.reason).toBe(
       'By formula: deleveraging at 60 % takes the health factor from 1.06 to 1.25; liquidation within 50 blocks: 69.06 % ' +
-        '(99.57 % if it waits). Expected cost 442.7 bps of equity, the least of 5. ' +
+        '(99.57 % if it waits). Expected cost 441.9 bps of equity, the least of 5. ' +
         'Volatility 59.7 bps a block, drift -47.6.',
     )
     expect(analyse(at({ returnsBps: calm, poolDeviationBps: 0 })).answer.reason).toBe(
       'By formula: waiting keeps the health factor at 1.06; liquidation within 50 blocks: under 0.01 %. ' +
-        'Expected cost 7.0 bps of equity, the least of 5. Volatility 2.1 bps a block, drift 0.0.',
+        'Expected cost 0.0 bps of equity, the least of 5. Volatility 2.1 bps a block, drift 0.0.',
     )
   })
 
@@ -157,10 +157,10 @@ describe('analyse', () => {
         expect(candidate?.projections.some(({ size }) => size === answer.size)).toBe(true)
         expect(analyse(structuredClone(of)).answer).toEqual(answer)
         expect(answer.reason.length).toBeLessThan(280)
-        for (const { liquidation, retrigger, expectedCostBps } of assessments) {
+        for (const { liquidation, forced, expectedCostBps } of assessments) {
           expect(liquidation).toBeGreaterThanOrEqual(0)
           expect(liquidation).toBeLessThanOrEqual(1)
-          expect(retrigger).toBeGreaterThanOrEqual(0)
+          expect(forced).toBeGreaterThanOrEqual(liquidation * (of.hardFloor >= 1 ? 1 : 0))
           expect(Number.isFinite(expectedCostBps)).toBe(true)
         }
         if (of.healthFactor >= of.hardFloor)

@@ -31,8 +31,8 @@ export type Assessment = {
   readonly projection: Projection
   /** Probability of a health factor under 1 within the horizon. */
   readonly liquidation: number
-  /** Probability of a health factor under the trigger within the horizon. */
-  readonly retrigger: number
+  /** Probability of a health factor under the hard floor within the horizon, where acting is no longer a choice. */
+  readonly forced: number
   /** Cost now plus what is expected to be lost, in basis points of the equity. */
   readonly expectedCostBps: number
 }
@@ -56,7 +56,7 @@ export type AnalystReport = {
  * an analyst who protects does not count on a recovery. Where the pool's price is under the oracle's, the
  * oracle is expected to follow, so the health factor starts that much lower. Then, in basis points of equity,
  *
- * `expected cost = cost + P(under 1) · liquidation loss + P(under trigger) · gas of acting once more`
+ * `expected cost = cost + P(under 1) · liquidation loss + P(under the hard floor) · gas of acting then`
  *
  * No size is weighed beyond the first that reaches the target: there the owner wants to be, and the analyst is
  * asked again in the next block.
@@ -111,7 +111,7 @@ function assess(
   volatility: number,
   drift: number,
 ): Assessment {
-  const { healthFactor, liquidation, horizonBlocks, poolDeviationBps, trigger, gasCostBps } = situation
+  const { healthFactor, liquidation, horizonBlocks, poolDeviationBps, hardFloor, gasCostBps } = situation
   const threshold = liquidation.thresholdBps / 10_000
   const ahead = 1 + Math.min(0, poolDeviationBps ?? 0) / 10_000
   const probabilityUnder = (barrier: number) =>
@@ -127,10 +127,10 @@ function assess(
       ),
     )
   const underOne = probabilityUnder(1)
-  // Nothing is left to fall under the trigger, or to be liquidated, once the debt is gone.
+  // Nothing is left to be liquidated once the debt is gone.
   const indebted = projection.debtAfter > 0
   const liquidationProbability = indebted ? underOne : 0
-  const retrigger = indebted ? probabilityUnder(trigger) : 0
+  const forced = indebted ? probabilityUnder(hardFloor) : 0
   const loss = liquidationLoss({
     healthFactor,
     threshold,
@@ -143,9 +143,9 @@ function assess(
     candidate,
     projection,
     liquidation: liquidationProbability,
-    retrigger,
+    forced,
     expectedCostBps: toSignificant(
-      projection.costBps + liquidationProbability * loss * 10_000 + retrigger * gasBps,
+      projection.costBps + liquidationProbability * loss * 10_000 + forced * gasBps,
     ),
   }
 }
