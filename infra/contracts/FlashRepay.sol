@@ -56,7 +56,8 @@ contract FlashRepay {
      * @param aToken Aave's token of the collateral; the caller has approved exactly `maxCollateral` of it
      * @param repayAmount how much of the debt asset to buy and repay, in its smallest unit. Aave takes no more
      * than is owed, and the excess goes to the caller
-     * @param maxCollateral how much of the collateral may be spent at most, in its smallest unit
+     * @param maxCollateral how much of the collateral may be spent at most, in its smallest unit. The caller must
+     * have that much: all of it is pulled, and what was not needed given back
      */
     struct Order {
         IAavePool aave;

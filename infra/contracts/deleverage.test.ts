@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { parseEther, parseUnits } from 'viem'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Call, contractScene, dollars } from './test/scene.ts'
@@ -87,6 +88,47 @@ describe('a sandwich', () => {
     )
     expect({ status, revert }).toEqual({ status: 'reverted', revert: error })
     expect({ ...after, usdcDebt: 0n }).toEqual({ ...before, usdcDebt: 0n })
+  })
+
+  it('keeps the promise or reverts, whatever comes before it in the block', async () => {
+    const cents = (least: number, most: number) => fc.integer({ min: least * 100, max: most * 100 })
+    const attack = fc.record({
+      pool: fc.option(cents(1_700, 1_990), { nil: undefined }),
+      oracle: fc.option(cents(1_750, 1_990), { nil: undefined }),
+      slackBps: fc.bigInt({ min: 0n, max: 1_000n }),
+    })
+    const results = { success: 0, reverted: 0 }
+    await fc.assert(
+      fc.asyncProperty(attack, async ({ pool, oracle, slackBps }) => {
+        const id = await client.snapshot()
+        const maximum = (cost * (10_000n + slackBps)) / 10_000n + 2n
+        const { status, before, after } = await disturbed(
+          [...deleverage(REPAY, maximum), healthy, kept(TIGHT), nothingLeft],
+          async () => {
+            if (pool !== undefined) await dumpTo(pool / 100)()
+            if (oracle !== undefined) await actors.pushPrice(dollars(oracle / 100))
+          },
+        )
+        results[status]++
+        if (status === 'success') {
+          expect(after.aWeth).toBeGreaterThanOrEqual(before.aWeth - TIGHT)
+          expect(after.usdcDebt).toBeLessThanOrEqual(before.usdcDebt - REPAY + 10_000n)
+          expect(await scene.healthFactor(owner.address)).toBeGreaterThanOrEqual(FACTOR)
+        } else expect({ ...after, usdcDebt: 0n }).toEqual({ ...before, usdcDebt: 0n })
+        expect(await scene.allowance(wethReserve.aToken, owner.address, ours.flashRepay)).toBe(0n)
+        expect({ ...(await holdings({ address: ours.flashRepay })) }).toMatchObject({ aWeth: 0n, usdc: 0n })
+        await client.revert({ id })
+      }),
+      {
+        numRuns: 40,
+        examples: [
+          [{ pool: 199_000, oracle: undefined, slackBps: 0n }],
+          [{ pool: 170_000, oracle: 175_000, slackBps: 1_000n }],
+        ],
+      },
+    )
+    expect(results.success).toBeGreaterThan(0)
+    expect(results.reverted).toBeGreaterThan(0)
   })
 
   it('would cost the owner dearly without them', async () => {

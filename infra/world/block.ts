@@ -7,12 +7,12 @@ import type { Rpc } from './rpc.ts'
 export const BLOCK_SECONDS = 12
 
 /** The base fee of a block when whoever mines names none, and of the last block of a fresh world. */
-export const CALM_BASE_FEE: Wei = wei(parseGwei('1'))
+const DEFAULT_BASE_FEE: Wei = wei(parseGwei('1'))
 
 export type BlockOptions = {
   /** Seconds since 1970; {@link BLOCK_SECONDS} after the last block when absent. */
   readonly timestamp?: bigint
-  /** {@link CALM_BASE_FEE} when absent: left alone, the base fee of an idle chain decays to nothing. */
+  /** {@link DEFAULT_BASE_FEE} when absent: left alone, the base fee of an idle chain decays to nothing. */
   readonly baseFeePerGas?: Wei
 }
 
@@ -37,7 +37,7 @@ export type MinedBlock = {
  */
 export async function mineBlock(rpc: Rpc, options: BlockOptions = {}): Promise<MinedBlock> {
   const last = await latestBlock(rpc)
-  const { timestamp = last.timestamp + BigInt(BLOCK_SECONDS), baseFeePerGas = CALM_BASE_FEE } = options
+  const { timestamp = last.timestamp + BigInt(BLOCK_SECONDS), baseFeePerGas = DEFAULT_BASE_FEE } = options
   if (last.timestamp === timestamp) return last
   if (last.timestamp > timestamp) throw new WorldTimeError(timestamp, last.timestamp)
   await rpc('anvil_setNextBlockBaseFeePerGas', numberToHex(baseFeePerGas))

@@ -251,5 +251,4 @@ export async function contractScene() {
   }
 }
 
-export type ContractScene = Awaited<ReturnType<typeof contractScene>>
 export const dollars = (value: number): Usd => usd(BigInt(Math.round(value * 100)) * 10n ** 6n)

@@ -43,7 +43,7 @@ const aave = (path: string): Artifact => {
 }
 const ray = (bps: bigint): bigint => (bps * RAY) / 10_000n
 
-export const providerArtifact = () => aave('protocol/configuration/PoolAddressesProvider')
+const providerArtifact = () => aave('protocol/configuration/PoolAddressesProvider')
 export const aavePoolArtifact = () => aave('protocol/pool/Pool')
 export const dataProviderArtifact = () => aave('misc/AaveProtocolDataProvider')
 const configuratorArtifact = () => aave('protocol/pool/PoolConfigurator')

@@ -14,8 +14,7 @@ const MIN_PRICE = 1n
 const MAX_PRICE = 10n ** 18n
 const DECIMALS = 8
 
-export const fluxAggregatorArtifact = () =>
-  readArtifact('chainlink-contracts-v0.1', 'abi/v0.6/FluxAggregator.json')
+const fluxAggregatorArtifact = () => readArtifact('chainlink-contracts-v0.1', 'abi/v0.6/FluxAggregator.json')
 const proxyArtifact = () => readArtifact('chainlink-contracts-v0.1', 'abi/v0.6/EACAggregatorProxy.json')
 
 /**

@@ -8,7 +8,9 @@ import { worldAccounts } from '../accounts.ts'
 import { createActors } from '../actors.ts'
 import { isToken0, usd8Of } from '../price.ts'
 import { readBalance } from '../readBalance.ts'
+import { STARTING_PRICE } from '../scenarios/scenario.ts'
 import { testWorld } from '../testWorld.ts'
+import { WORLD_PRICE } from './deployWorld.ts'
 
 const world = await testWorld({ automine: false })
 const { client, rpc, addressBook: book } = world
@@ -63,6 +65,10 @@ describe('the address book', () => {
     for (const { address } of Object.values(worldAccounts))
       expect(JSON.stringify(book)).not.toContain(address)
   })
+})
+
+it('begins at the price at which scenarios begin', () => {
+  expect(WORLD_PRICE).toBe(STARTING_PRICE)
 })
 
 describe('the Uniswap pool', () => {

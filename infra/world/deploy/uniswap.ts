@@ -17,7 +17,7 @@ export type WorldUniswap = {
 /** keccak256 of the pool's creation code, which the periphery has built in to find pools by their tokens. */
 const POOL_INIT_CODE_HASH: Hex = '0xe34f199b19b2b4f47f68442619d555527d244f78a3297ea89325f843f87b8b54'
 /** 0.05 %, and the distance of usable ticks that goes with it. */
-export const POOL_FEE = 500
+const POOL_FEE = 500
 const TICK_SPACING = 10
 const FULL_RANGE = 887_270
 
@@ -26,9 +26,8 @@ const core = (name: string) =>
 const periphery = (name: string, folder = '') =>
   readArtifact('@uniswap/v3-periphery', `artifacts/contracts/${folder}${name}.sol/${name}.json`)
 
-export const factoryArtifact = (): Artifact => core('UniswapV3Factory')
-export const poolArtifact = (): Artifact => core('UniswapV3Pool')
-export const swapRouterArtifact = (): Artifact => periphery('SwapRouter')
+const factoryArtifact = (): Artifact => core('UniswapV3Factory')
+const poolArtifact = (): Artifact => core('UniswapV3Pool')
 const positionManagerArtifact = (): Artifact => periphery('NonfungiblePositionManager')
 
 /** Queues Uniswap v3: factory, position manager, router and quoter. */
