@@ -1,14 +1,15 @@
-import { isAddressEqual } from 'viem'
+import { type Address, isAddressEqual } from 'viem'
 import type { Action, IntentOf } from '../core/intent.ts'
 import type { SimulatedPlan } from '../core/lifecycle.ts'
 import { bps, formatWad, MAX_UINT256, portion } from '../core/units.ts'
 import type { DecodedCall } from '../protocols/decodeCall.ts'
 import { readCalls } from './calls.ts'
 import { allow, deny, type EffectGuard, type GuardContext } from './guard.ts'
+import { tokenName } from './valuation.ts'
 
 /**
  * The plan ends in calls to our Assert contract that enforce on-chain what was judged here: the last block always,
- * and the health factor and the collateral left wherever the intent can lower them. Without these, the simulation
+ * the health factor and the collateral left wherever the intent can lower them, and what has to come in. Without these, the simulation
  * would promise what a sandwich or a late block need not keep.
  */
 export const assertions: EffectGuard = (context, intent, plan) => {
@@ -55,38 +56,61 @@ function neededBy(context: GuardContext, intent: Action, plan: SimulatedPlan): r
       return plan.effects.position.after.healthFactor === MAX_UINT256
         ? [inTime]
         : [inTime, healthy(policy.healthFactor.minAfter)]
+    case 'swap':
+      return [inTime, received(context, plan, intent.tokenOut, intent.minAmountOut)]
+    case 'liquidate':
+      return [inTime, received(context, plan, intent.collateral, intent.minCollateralOut)]
     default:
       return [inTime]
   }
 }
 
-/** A floor on the aTokens: all but what the intent may spend, up to what interest adds until it is measured. */
-function collateralLeft(
-  { book, account }: GuardContext,
-  intent: IntentOf<'deleverage'>,
+/** A floor on a balance of the account. `minimum` null could not be worked out, so that no assertion is enough. */
+const keeps = (
+  { account }: GuardContext,
+  token: Address | undefined,
+  minimum: bigint | null,
+  what: string,
+): Needed => ({
+  what: `at least ${minimum ?? 'a measured part'} of ${what}`,
+  holds: (call) =>
+    call.functionName === 'minBalance' &&
+    token !== undefined &&
+    isAddressEqual(call.args[0], token) &&
+    isAddressEqual(call.args[1], account) &&
+    minimum !== null &&
+    call.args[2] >= minimum,
+})
+
+/** What the account held of a token before; null when it was not measured. */
+const heldBefore = (
+  { account }: GuardContext,
   plan: SimulatedPlan,
-): Needed {
-  const reserve = book.aaveV3.reserves.find(({ asset }) => isAddressEqual(asset, intent.collateral))
-  const held = plan.effects.balances.find(
-    ({ account: holder, token }) =>
-      reserve !== undefined &&
-      token !== null &&
-      isAddressEqual(token, reserve.aToken) &&
-      isAddressEqual(holder, account),
-  )
-  const rest = held === undefined ? null : held.before - intent.maxCollateralIn
-  const minimum = rest === null ? null : rest > 0n ? portion(rest, BPS_OF_REST, 'down') : 0n
-  return {
-    what: `at least ${minimum ?? 'a measured part'} of the collateral`,
-    holds: (call) =>
-      call.functionName === 'minBalance' &&
-      reserve !== undefined &&
-      isAddressEqual(call.args[0], reserve.aToken) &&
-      isAddressEqual(call.args[1], account) &&
-      minimum !== null &&
-      call.args[2] >= minimum,
-  }
+  token: Address | undefined,
+): bigint | null =>
+  plan.effects.balances.find(
+    (delta) =>
+      token !== undefined &&
+      delta.token !== null &&
+      isAddressEqual(delta.token, token) &&
+      isAddressEqual(delta.account, account),
+  )?.before ?? null
+
+function received(context: GuardContext, plan: SimulatedPlan, token: Address, atLeast: bigint): Needed {
+  const before = heldBefore(context, plan, token)
+  return keeps(context, token, before === null ? null : before + atLeast, tokenName(context, token))
 }
 
-/** The floor is set from a balance at the snapshot's block, and measured one with the interest up to the next. */
-const BPS_OF_REST = bps(9_990n)
+/** A floor on the aTokens: all but what the intent may spend, up to what interest adds until it is measured. */
+function collateralLeft(context: GuardContext, intent: IntentOf<'deleverage'>, plan: SimulatedPlan): Needed {
+  const aToken = context.book.aaveV3.reserves.find(({ asset }) =>
+    isAddressEqual(asset, intent.collateral),
+  )?.aToken
+  const before = heldBefore(context, plan, aToken)
+  const rest = before === null ? null : before - intent.maxCollateralIn
+  const minimum = rest === null ? null : rest > 0n ? portion(rest, PART_OF_REST, 'down') : 0n
+  return keeps(context, aToken, minimum, 'the collateral')
+}
+
+/** The floor is set from a balance at the snapshot's block, and measured with the interest up to the next. */
+const PART_OF_REST = bps(9_990n)
