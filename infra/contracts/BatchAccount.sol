@@ -12,7 +12,7 @@ import {SignerEIP7702} from "@openzeppelin/contracts/utils/cryptography/signers/
  * one atomic transaction.
  * @dev `execute(bytes32 mode, bytes executionData)` is OpenZeppelin's ERC-7821 with its default rule: only
  * `address(this)` may call it, that is, only a transaction that the account's own key signed. There is no
- * signature path, no module, no owner, no storage and no callback, so nobody else has any way in, and leaving
+ * signature path, no module, no owner, no storage and no callback that acts, so nobody else has a way in, and leaving
  * the delegation leaves nothing behind.
  *
  * What an address without code takes for granted is given back to it: plain ether ({receive}, without which
