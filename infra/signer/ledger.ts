@@ -198,8 +198,12 @@ function take(json: string, scope: LedgerScope, history: SigningHistory): void {
   if (entry.kind === 'signed' && keccak256(entry.raw) !== entry.hash)
     throw new SignerError('LEDGER_CORRUPT', 'The hash of an entry is not that of its bytes.')
   if (chainId !== scope.chainId || genesisHash !== scope.genesisHash) return
-  if (entry.kind === 'fence') history.addFence(entry.account, entry.fence)
-  else history.addSigned(entry)
+  if (entry.kind === 'fence') {
+    history.addFence(entry.account, entry.fence)
+    return
+  }
+  const { kind: _kind, ...record } = entry
+  history.addSigned(record)
 }
 
 function syncFolder(folder: string, fs: LedgerFs): void {

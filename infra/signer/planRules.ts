@@ -35,20 +35,25 @@ const NEUTRAL: CallRule = { kind: null, parties: [], pulls: null, needs: [] }
 export function ruleOf(call: DecodedCall, { book, policy, account }: RuleContext): CallRule | null {
   const own = [account]
   const { pool } = book.aaveV3
+  const isReserve = (token: Address) => reserveOf(book, token) !== undefined
   switch (call.functionName) {
     case 'supply': {
       const [token, amount, onBehalfOf] = call.args
+      if (!isReserve(token)) return null
       const parties = [{ named: onBehalfOf, allowed: own }]
       return { ...NEUTRAL, kind: 'supply', parties, pulls: { token, spender: pool, amount } }
     }
     case 'repay': {
       const [token, amount, , onBehalfOf] = call.args
+      if (!isReserve(token)) return null
       const parties = [{ named: onBehalfOf, allowed: own }]
       return { ...NEUTRAL, kind: 'repay', parties, pulls: { token, spender: pool, amount } }
     }
     case 'withdraw':
+      if (!isReserve(call.args[0])) return null
       return { ...NEUTRAL, kind: 'withdraw', parties: [{ named: call.args[2], allowed: own }] }
     case 'borrow': {
+      if (!isReserve(call.args[0])) return null
       const parties = [{ named: call.args[4], allowed: own }]
       const needs = [healthFactor(pool, account, policy.healthFactor.minAfter)]
       return { ...NEUTRAL, kind: 'borrow', parties, needs }
@@ -59,6 +64,7 @@ export function ruleOf(call: DecodedCall, { book, policy, account }: RuleContext
       const [collateral, token, user, amount, receiveAToken] = call.args
       // To liquidate oneself is to pay a penalty; and aTokens are not what the assertion measures.
       if (isAddressEqual(user, account) || receiveAToken) return null
+      if (!isReserve(collateral) || !isReserve(token)) return null
       const needs = [balance(collateral, account)]
       return { ...NEUTRAL, kind: 'liquidate', pulls: { token, spender: pool, amount }, needs }
     }
@@ -75,7 +81,7 @@ export function ruleOf(call: DecodedCall, { book, policy, account }: RuleContext
     }
     case 'flashRepay': {
       const [order] = call.args
-      const reserve = book.aaveV3.reserves.find(({ asset }) => isAddressEqual(asset, order.collateralAsset))
+      const reserve = reserveOf(book, order.collateralAsset)
       if (reserve === undefined || book.rialto === undefined) return null
       const pools = poolsOf(book, order.collateralAsset, order.debtAsset)
       return {
@@ -102,6 +108,9 @@ export function ruleOf(call: DecodedCall, { book, policy, account }: RuleContext
       return null
   }
 }
+
+const reserveOf = (book: AddressBook, token: Address) =>
+  book.aaveV3.reserves.find(({ asset }) => isAddressEqual(asset, token))
 
 const poolsOf = (book: AddressBook, a: Address, b: Address) =>
   book.uniswapV3.pools.filter(

@@ -1,0 +1,220 @@
+import {
+  type Address,
+  decodeFunctionData,
+  keccak256,
+  parseTransaction,
+  recoverTransactionAddress,
+  serializeTransaction,
+} from 'viem'
+import { recoverAuthorizationAddress } from 'viem/utils'
+import { expect, test } from 'vitest'
+import { batchAccountArtifact } from '../../infra/contracts/artifacts/BatchAccount.ts'
+import type { AttemptId, IntentId } from '../../runtime/core/ids.ts'
+import type { Plan } from '../../runtime/core/lifecycle.ts'
+import type { Signer } from '../../runtime/core/ports.ts'
+import { tokenAmount, wei } from '../../runtime/core/units.ts'
+import { encodeApprove, encodeTransfer } from '../../runtime/protocols/erc20/encode.ts'
+import { decodeBatch } from '../../runtime/protocols/rialto/decodeBatch.ts'
+import { encodeNotAfter } from '../../runtime/protocols/rialto/encode.ts'
+import { honestCalls, names, planOf, requestOf, STRANGER } from './signerFixture.ts'
+
+/**
+ * What every implementation of the `Signer` port must do.
+ *
+ * @param open gives a signer with no past, started with the fixture's policy and book and two accounts; called once
+ * per test
+ */
+export function signerConformance(open: () => Promise<Signer>): void {
+  async function setUp() {
+    const signer = await open()
+    const [account, other] = (await signer.accounts()) as [Address, Address]
+    return { signer, account, other }
+  }
+  const refusal = (code: string, details: object = {}) =>
+    expect.objectContaining({ code, details: expect.objectContaining(details) })
+
+  test('signs a batch that the account sends itself, with the delegation that it needs', async () => {
+    const { signer, account } = await setUp()
+    const plan = planOf(account)
+    const { raw, hash, noncesUsed } = await signer.sign(requestOf(plan))
+    expect(hash).toBe(keccak256(raw))
+    expect(noncesUsed).toBe(2)
+    const transaction = parseTransaction(raw)
+    expect(transaction).toMatchObject({
+      type: 'eip7702',
+      chainId: plan.chainId,
+      nonce: 7,
+      to: account.toLowerCase(),
+      gas: plan.gasLimit,
+      maxFeePerGas: plan.maxFeePerGas,
+      maxPriorityFeePerGas: plan.maxPriorityFeePerGas,
+    })
+    expect(transaction.value ?? 0n).toBe(0n)
+    expect(await recoverTransactionAddress({ serializedTransaction: raw as `0x04${string}` })).toBe(account)
+    const [authorization] = transaction.authorizationList ?? []
+    expect(authorization).toMatchObject({
+      address: names.batchAccount.toLowerCase(),
+      chainId: plan.chainId,
+      nonce: 8,
+    })
+    if (authorization === undefined) expect.unreachable()
+    expect(await recoverAuthorizationAddress({ authorization })).toBe(account)
+    const data = transaction.data ?? '0x'
+    expect(decodeFunctionData({ abi: batchAccountArtifact.abi, data }).functionName).toBe('execute')
+    expect(decodeBatch(data)).toEqual(plan.calls)
+  })
+
+  test('signs without an authorisation when the account delegates already', async () => {
+    const { signer, account } = await setUp()
+    const { raw, noncesUsed } = await signer.sign(requestOf(planOf(account, { delegateTo: null })))
+    expect(noncesUsed).toBe(1)
+    const transaction = parseTransaction(raw)
+    expect(transaction.type).toBe('eip1559')
+    expect(transaction.to).toBe(account.toLowerCase())
+    expect(serializeTransaction(transaction as never)).toBe(raw)
+  })
+
+  test.each(['supply', 'withdraw', 'borrow', 'repay', 'deleverage', 'swap', 'transfer'] as const)(
+    'signs an honest %s',
+    async (kind) => {
+      const { signer, account } = await setUp()
+      const plan = planOf(account, { calls: honestCalls(account)[kind] })
+      await expect(signer.sign(requestOf(plan))).resolves.toMatchObject({ noncesUsed: 2 })
+    },
+  )
+
+  test('the same request again gives the same bytes, also to a newer holder of the lease', async () => {
+    const { signer, account } = await setUp()
+    const request = requestOf(planOf(account))
+    const signed = await signer.sign(request)
+    expect(await signer.sign(request)).toEqual(signed)
+    expect(await signer.sign({ ...request, fence: 5n })).toEqual(signed)
+    await expect(signer.sign({ ...request, fence: 4n })).rejects.toEqual(refusal('FENCED'))
+  })
+
+  test('tells what was signed for an attempt', async () => {
+    const { signer, account, other } = await setUp()
+    const request = requestOf(planOf(account))
+    expect(await signer.lookup(account, request.attemptId)).toBeNull()
+    const signed = await signer.sign(request)
+    expect(await signer.lookup(account, request.attemptId)).toEqual(signed)
+    expect(await signer.lookup(account.toLowerCase() as Address, request.attemptId)).toEqual(signed)
+    expect(await signer.lookup(other, request.attemptId)).toBeNull()
+    await expect(signer.lookup(STRANGER, request.attemptId)).rejects.toEqual(refusal('UNKNOWN_ACCOUNT'))
+  })
+
+  test('refuses another plan on a nonce that it has signed, or that an authorisation uses', async () => {
+    const { signer, account } = await setUp()
+    await signer.sign(requestOf(planOf(account)))
+    const other = planOf(account, { intentId: 'intent-2' as IntentId })
+    for (const nonce of [6n, 7n, 8n])
+      await expect(signer.sign(requestOf(other, { nonce }))).rejects.toEqual(refusal('NONCE_SIGNED'))
+    const delegated = planOf(account, { intentId: 'intent-2' as IntentId, delegateTo: null })
+    await expect(signer.sign(requestOf(delegated, { nonce: 8n }))).rejects.toEqual(refusal('NONCE_SIGNED'))
+    await expect(signer.sign(requestOf(delegated, { nonce: 6n }))).resolves.toBeDefined()
+    await expect(
+      signer.sign(requestOf(planOf(account, { intentId: 'i3' as IntentId }), { nonce: 9n })),
+    ).resolves.toBeDefined()
+  })
+
+  test('nonces of one account are none of another', async () => {
+    const { signer, account, other } = await setUp()
+    await signer.sign(requestOf(planOf(account)))
+    await expect(signer.sign(requestOf(planOf(other)))).resolves.toBeDefined()
+  })
+
+  test('signs an intent once, whatever the nonce, the attempt or the plan', async () => {
+    const { signer, account } = await setUp()
+    const plan = planOf(account)
+    await signer.sign(requestOf(plan))
+    const attemptId = 'intent-1.2' as AttemptId
+    const again = [
+      requestOf(plan, { nonce: 20n }),
+      requestOf(plan, { nonce: 20n, attemptId }),
+      requestOf(plan, { attemptId }),
+      requestOf(planOf(account, { gasLimit: 400_000n })),
+    ]
+    for (const request of again) await expect(signer.sign(request)).rejects.toEqual(refusal('INTENT_SIGNED'))
+  })
+
+  test('two requests that cross on a nonce do not both get it', async () => {
+    const { signer, account } = await setUp()
+    const requests = ['intent-1', 'intent-2', 'intent-3'].map((intentId) =>
+      requestOf(planOf(account, { intentId: intentId as IntentId })),
+    )
+    const outcomes = await Promise.allSettled(requests.map((request) => signer.sign(request)))
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected'])
+  })
+
+  test('refuses a fencing token lower than one that it has seen', async () => {
+    const { signer, account, other } = await setUp()
+    await signer.sign(requestOf(planOf(account), { fence: 10n }))
+    const next = planOf(account, { intentId: 'intent-2' as IntentId })
+    await expect(signer.sign(requestOf(next, { nonce: 9n, fence: 9n }))).rejects.toEqual(refusal('FENCED'))
+    await expect(signer.sign(requestOf(next, { nonce: 9n, fence: 10n }))).resolves.toBeDefined()
+    await expect(signer.sign(requestOf(planOf(other), { fence: 1n }))).resolves.toBeDefined()
+  })
+
+  test('a request that was refused leaves nothing behind', async () => {
+    const { signer, account } = await setUp()
+    const bad = planOf(account, { calls: [encodeTransfer(names.USDC, STRANGER, tokenAmount(1n))] })
+    await expect(signer.sign(requestOf(bad, { fence: 99n }))).rejects.toEqual(refusal('PLAN_REFUSED'))
+    expect(await signer.lookup(account, requestOf(bad).attemptId)).toBeNull()
+    await expect(signer.sign(requestOf(planOf(account)))).resolves.toBeDefined()
+  })
+
+  test('refuses a plan that is not the one its hash is of', async () => {
+    const { signer, account } = await setUp()
+    const honest = requestOf(planOf(account))
+    const changes: Partial<Plan>[] = [
+      { calls: honestCalls(account).supply },
+      { gasLimit: 500_001n },
+      { maxFeePerGas: wei(1n) },
+      { lastValidBlock: 102n },
+      { delegateTo: null },
+      { block: { number: 100n, hash: `0x${'bc'.repeat(32)}` } },
+    ]
+    for (const change of changes)
+      await expect(signer.sign({ ...honest, plan: { ...honest.plan, ...change } })).rejects.toEqual(
+        refusal('PLAN_HASH_MISMATCH'),
+      )
+  })
+
+  test('refuses an account whose key it does not hold', async () => {
+    const { signer } = await setUp()
+    await expect(signer.sign(requestOf(planOf(STRANGER)))).rejects.toEqual(refusal('UNKNOWN_ACCOUNT'))
+  })
+
+  // Each is hashed truly: a compromised caller can hash what it likes.
+  test('refuses what its own policy does not allow', async () => {
+    const { signer, account } = await setUp()
+    const { repay } = honestCalls(account)
+    const [approve, act, reset, ...closing] = repay
+    if (approve === undefined || act === undefined || reset === undefined) expect.unreachable()
+    const cases: [denial: string, change: Partial<Plan>][] = [
+      ['CONTRACT_NOT_ALLOWED', { calls: [{ ...act, to: STRANGER }] }],
+      ['CONTRACT_NOT_ALLOWED', { delegateTo: STRANGER }],
+      ['CALLDATA_UNREADABLE', { calls: [{ ...act, data: `${act.data}00` }] }],
+      ['RECIPIENT_NOT_ALLOWED', { calls: [{ ...act, value: wei(1n) }] }],
+      [
+        'RECIPIENT_NOT_ALLOWED',
+        { calls: [encodeTransfer(names.USDC, STRANGER, tokenAmount(1n)), ...closing] },
+      ],
+      [
+        'APPROVAL_UNLIMITED',
+        { calls: [encodeApprove(names.USDC, names.pool, tokenAmount(2n ** 256n - 1n)), act, ...closing] },
+      ],
+      ['ASSERTION_MISSING', { calls: [approve, act, ...closing.slice(-1)] }],
+      ['ASSERTION_MISSING', { calls: [...repay.slice(0, -1), encodeNotAfter(names.assert, 10_000n)] }],
+      ['PLAN_MISMATCH', { chainId: 1 }],
+      ['PLAN_MISMATCH', { policyVersion: 'forged' }],
+      ['GAS_CAP', { maxFeePerGas: wei(401n * 10n ** 9n) }],
+      ['GAS_CAP', { gasLimit: 30_000_000n }],
+      ['EXPIRY_TOO_FAR', { lastValidBlock: 104n }],
+    ]
+    for (const [denial, change] of cases)
+      await expect(signer.sign(requestOf(planOf(account, change))), denial).rejects.toEqual(
+        refusal('PLAN_REFUSED', { denial }),
+      )
+  })
+}
