@@ -24,7 +24,7 @@ export type PlayOptions = {
   readonly realtime: number | null
   readonly signal: AbortSignal
   /** Told after each block, when everybody is through with it (in lockstep). */
-  onBlock(progress: { index: number; of: number; head: BlockRef; point: PricePoint }): void
+  onBlock(progress: { index: number; of: number; head: BlockRef; point: PricePoint }): Promise<void>
 }
 
 /** Blocks that are mined at the end, at the last price, until what is in flight is settled. */
@@ -50,7 +50,7 @@ export async function playScenario(options: PlayOptions): Promise<void> {
     await mine(actors, point, startTimestamp + BigInt((index + 1) * BLOCK_SECONDS))
     head = await players.head()
     await audience.show(head)
-    options.onBlock({ index, of: path.length, head, point })
+    await options.onBlock({ index, of: path.length, head, point })
   }
   await audience.end()
   await close(options)

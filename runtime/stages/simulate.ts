@@ -72,7 +72,7 @@ export async function simulate(
     calls,
     delegateTo: delegated ? null : batchAccount,
     gasLimit: gasLimit(effects.gasUsed),
-    ...planFees(intent.action, snapshot),
+    ...planFees(intent.action, snapshot, policy),
     block: { number: snapshot.block.number, hash: snapshot.block.hash },
     lastValidBlock,
     policyVersion: policy.version,

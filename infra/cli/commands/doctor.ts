@@ -1,0 +1,125 @@
+import { Command } from 'commander'
+import { describeError, RialtoError } from '../../../runtime/core/errors.ts'
+import { fetchStatus } from '../../api/client.ts'
+import { createChain } from '../../chain/createChain.ts'
+import { type Config, loadConfig } from '../../config/loadConfig.ts'
+import { type Environment, loadEnvironment } from '../../config/loadEnvironment.ts'
+import { prepareDirectory } from '../../directory.ts'
+import { createChatModel } from '../../inference/createChatModel.ts'
+import { openQueueServer } from '../../queue/openQueueServer.ts'
+import { openStore } from '../../store/openStore.ts'
+import { anvilBinary } from '../../world/anvil.ts'
+import { paint, type Terminal } from '../terminal.ts'
+
+/** What one look found. */
+type Finding = {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail: string
+  readonly fix: string | null
+}
+
+const MIN_NODE = 20
+
+/** `rialto doctor`: what is missing, and how to mend it. */
+export function doctorCommand(terminal: Terminal): Command {
+  return new Command('doctor')
+    .description('look at everything that a start needs, and say what is missing and how to mend it')
+    .option('--config <file>', 'the configuration (default: rialto.config.ts in this folder)')
+    .option('--json', 'print the findings as a JSON array')
+    .action(async (options: { config?: string; json?: boolean }) => {
+      const findings = await examine(options.config)
+      if (findings.some(({ ok }) => !ok)) process.exitCode = 1
+      if (options.json === true) return terminal.out(JSON.stringify(findings))
+      for (const { name, ok, detail, fix } of findings) {
+        const mark = ok ? paint('green', '✓', process.stdout) : paint('red', '✗', process.stdout)
+        terminal.out(
+          `${mark} ${name.padEnd(14)} ${detail}${ok || fix === null ? '' : `\n  ${' '.repeat(14)} ${fix}`}`,
+        )
+      }
+    })
+}
+
+/** Looks at one thing. A failure is a finding, never an exception. */
+async function look(name: string, work: () => Promise<string> | string): Promise<Finding> {
+  try {
+    return { name, ok: true, detail: await work(), fix: null }
+  } catch (error) {
+    return error instanceof RialtoError
+      ? { name, ok: false, detail: error.message, fix: error.fix ?? null }
+      : { name, ok: false, detail: describeError(error), fix: null }
+  }
+}
+
+async function examine(configPath: string | undefined): Promise<readonly Finding[]> {
+  const findings = [await look('node', checkNode), await look('anvil', () => anvilBinary())]
+  let environment: Environment = {}
+  findings.push(
+    await look('environment', () => {
+      environment = loadEnvironment(process.env)
+      const names = Object.keys(environment)
+      return names.length === 0
+        ? 'nothing is set: the embedded defaults are used'
+        : `sets ${names.join(', ')}`
+    }),
+  )
+  let config: Config | null = null
+  findings.push(
+    await look('configuration', async () => {
+      config = await loadConfig(configPath, environment)
+      return `${config.path}: ${config.agents.map(({ id, policy }) => `${id} (${policy.mode})`).join(', ')}`
+    }),
+  )
+  if (config !== null) findings.push(...(await examineConfig(config)))
+  return findings
+}
+
+function checkNode(): string {
+  const major = Number(process.versions.node.split('.')[0])
+  if (major >= MIN_NODE) return `version ${process.versions.node}`
+  throw new RialtoError('NODE_TOO_OLD', `Node ${process.versions.node} is too old.`, {
+    fix: `Install Node ${MIN_NODE} or later.`,
+  })
+}
+
+async function examineConfig(config: Config): Promise<readonly Finding[]> {
+  const { store, queue, inference, chain } = config
+  const running = await fetchStatus(config.directory).catch(() => null)
+  const inUse = running !== null
+  return [
+    await look('folder', async () => prepareDirectory(config.directory)),
+    await look('journal', async () => {
+      // The embedded database belongs to the process that runs: it is looked at through that one.
+      if (inUse && store.databaseUrl === null) return `in use by the runtime, process ${running.pid}`
+      const opened = await openStore(
+        store.databaseUrl === null ? { directory: config.directory } : { url: store.databaseUrl },
+      )
+      await opened.close()
+      return opened.database.where
+    }),
+    await look('queue', async () => {
+      const opened = await openQueueServer(queue.redisUrl === null ? {} : { redisUrl: queue.redisUrl })
+      await opened.close()
+      return [`${opened.kind}, ${opened.where}`, ...opened.notes].join('; ')
+    }),
+    await look('inference', async () => {
+      if (inference.url === null) return 'the reference analyst, on loopback'
+      const { name } = await createChatModel({
+        url: inference.url,
+        ...(inference.model === null ? {} : { model: inference.model }),
+        ...(inference.key === null ? {} : { apiKey: inference.key }),
+      })
+      return `${name} at ${new URL(inference.url).host}`
+    }),
+    await look('chain', async () => {
+      if (chain.kind === 'world') return 'a local world, made by "rialto start"'
+      await createChain({
+        rpcUrl: chain.rpcUrl,
+        chainId: chain.chainId,
+        multicall3: chain.addressBook.multicall3,
+      })
+      return `chain ${chain.chainId} answers, with eth_simulateV1. Its provider sees every address that is asked about`
+    }),
+    await look('runtime', () => (inUse ? `runs, process ${running.pid}: ${running.phase}` : 'does not run')),
+  ]
+}

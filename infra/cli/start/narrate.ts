@@ -1,0 +1,46 @@
+import type { AgentId } from '../../../runtime/core/ids.ts'
+import { formatUsd } from '../../../runtime/core/units.ts'
+import { formatHealthFactor } from '../../world/measurePlay.ts'
+import type { PlayOptions } from '../../world/playScenario.ts'
+import { paint, type Terminal } from '../terminal.ts'
+import type { Session } from './playWorld.ts'
+
+/** Lines of prices that are printed over a whole play; what an agent does is always told. */
+const LINES = 24
+
+/** Tells a play block by block, as lines a person likes to read. */
+export function narrate(options: {
+  readonly session: Pick<Session, 'journal' | 'meter'>
+  readonly guardian: AgentId
+  readonly terminal: Terminal
+}): PlayOptions['onBlock'] {
+  const { session, guardian, terminal } = options
+  const told = new Set<string>()
+  return async ({ index, of, head, point }) => {
+    const every = Math.max(1, Math.floor(of / LINES))
+    const [guarded, twin] = await session.meter.measure(head.number)
+    if (index % every === 0 || index === of - 1) {
+      const factor = (value: bigint | undefined) =>
+        formatHealthFactor(value ?? 0n)
+          .slice(0, 5)
+          .padEnd(5)
+      terminal.note(
+        `  ${String(index + 1).padStart(String(of).length)}/${of}  ETH $${formatUsd(point.oracle).padEnd(8)}  ` +
+          `gas ${String(point.baseFeePerGas / 10n ** 9n).padStart(3)} gwei  ` +
+          `health factor ${factor(guarded?.healthFactor)} guarded, ${factor(twin?.healthFactor)} not`,
+      )
+    }
+    for (const intent of await session.journal.intents(guardian)) {
+      const key = `${intent.id}.${intent.status}`
+      if (told.has(key)) continue
+      told.add(key)
+      if (intent.status !== 'proposed')
+        terminal.note(
+          paint(
+            intent.status === 'denied' ? 'yellow' : 'green',
+            `        → ${intent.action.kind} ${intent.status}`,
+          ),
+        )
+    }
+  }
+}

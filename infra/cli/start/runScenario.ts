@@ -1,0 +1,91 @@
+import { describeError, type RialtoError } from '../../../runtime/core/errors.ts'
+import { agentId } from '../../../runtime/core/ids.ts'
+import { removeRuntimeFile, writeRuntimeFile } from '../../api/runtimeFile.ts'
+import { startStatusServer } from '../../api/statusServer.ts'
+import type { Config } from '../../config/loadConfig.ts'
+import type { LogLevel } from '../../telemetry/createLogger.ts'
+import { version } from '../../version.ts'
+import { renderReport } from '../renderReport.ts'
+import type { Report } from '../report.ts'
+import { type ExitCode, paint, type Terminal } from '../terminal.ts'
+import { describeStatus } from './describeStatus.ts'
+import { interruption } from './interruption.ts'
+import type { PlayRequest } from './openWorld.ts'
+import { openSession, playSession, type Session } from './playWorld.ts'
+
+export type RunScenarioOptions = {
+  readonly config: Config
+  readonly request: PlayRequest
+  readonly realtime: number | null
+  readonly once: boolean
+  readonly json: boolean
+  readonly fresh: boolean
+  readonly port: number
+  readonly logLevel: LogLevel
+  readonly terminal: Terminal
+  readonly startedAt: number
+}
+
+/**
+ * Plays a scenario from the first line to the last: services up, the play, the report; then it stays and serves its
+ * status until it is interrupted, or ends at once.
+ */
+export async function runScenario(options: RunScenarioOptions): Promise<ExitCode> {
+  const { config, request, terminal } = options
+  const stop = interruption()
+  let died: RialtoError | null = null
+  let report: Report | null = null
+  terminal.note(
+    `${paint('bold', `rialto ${version}`)}  ${request.found.scenario.name}: ${request.found.scenario.summary}`,
+  )
+
+  // The port first: that it is taken is known before anything is started.
+  let session: Session | null = null
+  const server = await startStatusServer({
+    port: options.port,
+    status: () => describeStatus(session, request, report),
+    order: async ({ agent, state, reason }) => {
+      await session?.services.store.journals.setTradingState(
+        agent === null ? null : agentId(agent),
+        state,
+        reason,
+      )
+    },
+  })
+  try {
+    session = await openSession({
+      config,
+      request,
+      fresh: options.fresh,
+      logLevel: options.logLevel,
+      terminal,
+      onFailure(error) {
+        died ??= error as RialtoError
+        stop.abort()
+      },
+    })
+    await writeRuntimeFile(config.directory, { pid: process.pid, url: server.url, token: server.token })
+    terminal.note(`  status at ${server.url} (rialto status), log in ${session.services.logger.path}\n`)
+    report = await playSession(session, request, { ...options, signal: stop.signal })
+    if (died !== null) throw died
+    terminal.out(options.json ? JSON.stringify(report) : renderReport(report))
+    if (!options.once && !stop.signal.aborted) {
+      terminal.note(
+        '  It stays up and serves its status. Ctrl-C ends it, with every process that it started.',
+      )
+      await stop.untilAborted()
+      if (died !== null) throw died
+    }
+  } catch (error) {
+    // What a dead service makes of the rest is no news; why it died is.
+    throw died ?? error
+  } finally {
+    await server.close()
+    await removeRuntimeFile(config.directory)
+    await session
+      ?.close(true)
+      .catch((error: unknown) => terminal.note(`rialto: while ending: ${describeError(error)}`))
+    stop.dispose()
+  }
+  return report.passed ? 0 : 1
+}

@@ -1,0 +1,161 @@
+import { describeError, InvalidInputError, type RialtoError } from '../../../runtime/core/errors.ts'
+import { agentId } from '../../../runtime/core/ids.ts'
+import { formatUsd } from '../../../runtime/core/units.ts'
+import { removeRuntimeFile, writeRuntimeFile } from '../../api/runtimeFile.ts'
+import { startStatusServer } from '../../api/statusServer.ts'
+import { createChain } from '../../chain/createChain.ts'
+import { watchHeads } from '../../chain/watchHeads.ts'
+import { openServices, startEngine, worstCase } from '../../compose.ts'
+import type { ChainConfig, Config } from '../../config/loadConfig.ts'
+import { redactUrl } from '../../config/redactUrl.ts'
+import { createAgent } from '../../createAgent.ts'
+import { createSignerProcess } from '../../signer/createSignerProcess.ts'
+import type { LogLevel } from '../../telemetry/createLogger.ts'
+import { version } from '../../version.ts'
+import { type ExitCode, paint, type Terminal } from '../terminal.ts'
+import { describeAgents } from './describeStatus.ts'
+import { interruption } from './interruption.ts'
+
+export type WatchChainOptions = {
+  readonly config: Config
+  readonly chain: Extract<ChainConfig, { kind: 'rpc' }>
+  readonly port: number
+  readonly logLevel: LogLevel
+  /** One block, and it ends. */
+  readonly once: boolean
+  readonly terminal: Terminal
+}
+
+/**
+ * Runs the configured agents on a chain that is there already, block by block, until it is interrupted.
+ *
+ * @returns 0 when it was interrupted, or after one block with `once`.
+ */
+export async function watchChain(options: WatchChainOptions): Promise<ExitCode> {
+  const { config, terminal, chain: settings } = options
+  const stop = interruption()
+  let died: RialtoError | null = null
+  const closers: (() => Promise<void>)[] = []
+  terminal.note(
+    `${paint('bold', `rialto ${version}`)}  chain ${settings.chainId} at ${redactUrl(settings.rpcUrl)}`,
+  )
+  try {
+    const chain = await terminal.step(
+      'chain',
+      () =>
+        createChain({
+          rpcUrl: settings.rpcUrl,
+          chainId: settings.chainId,
+          multicall3: settings.addressBook.multicall3,
+        }),
+      () => `chain ${settings.chainId} answers, with eth_simulateV1`,
+    )
+    const services = await openServices({
+      config,
+      logLevel: options.logLevel,
+      terminal,
+      onFailure(error) {
+        died ??= error
+        stop.abort()
+      },
+    })
+    closers.push(() => services.close())
+    const genesisHash = await chain.genesisHash()
+    const signer = await terminal.step(
+      'signer',
+      () =>
+        createSignerProcess({
+          directory: config.directory,
+          chainId: settings.chainId,
+          genesisHash,
+          book: settings.addressBook,
+          logger: services.logger,
+          accounts: config.agents.map(({ id, policy }) => ({
+            label: id,
+            key: { kind: 'stored' as const },
+            policies: [policy],
+          })),
+        }),
+      ({ started }) =>
+        started.accounts
+          .map(
+            ({ label, address, created }) =>
+              `${label} ${address}${created ? ' (new: back up the keystore)' : ''}`,
+          )
+          .join(', '),
+    )
+    closers.push(() => signer.close())
+    const agents = config.agents.map((agent) => ({
+      agent: createAgent({
+        config: agent,
+        account: accountOf(agent, signer.addressOf(agent.id)),
+        book: settings.addressBook,
+        model: services.model,
+        checkpointer: services.checkpointer,
+        blockSeconds: settings.blockSeconds,
+        users: [],
+      }),
+      policy: agent.policy,
+    }))
+    const journal = await services.store.journals.open(settings.chainId, genesisHash)
+    const { live } = await startEngine({
+      services,
+      chain,
+      journal,
+      signer,
+      book: settings.addressBook,
+      blockSeconds: settings.blockSeconds,
+      agents,
+    })
+    closers.push(() => live.close())
+    const session = { chain, journal, agents }
+    const server = await startStatusServer({
+      port: options.port,
+      status: () => describeAgents(session, 'watching'),
+      order: ({ agent, state, reason }) =>
+        services.store.journals.setTradingState(agent === null ? null : agentId(agent), state, reason),
+    })
+    closers.push(
+      () => server.close(),
+      () => removeRuntimeFile(config.directory),
+    )
+    await writeRuntimeFile(config.directory, { pid: process.pid, url: server.url, token: server.token })
+    for (const line of worstCase(agents, formatUsd)) terminal.note(line)
+    terminal.note(`  status at ${server.url} (rialto status), log in ${services.logger.path}\n`)
+
+    const left = await live.recover(await chain.head())
+    if (left.inFlight + left.openIntents > 0)
+      terminal.note(`  took up ${left.inFlight} attempts in flight and ${left.openIntents} open intents`)
+    const heads = watchHeads(chain, {
+      signal: stop.signal,
+      pollInterval: Math.min(settings.blockSeconds * 250, 2_000),
+      onError: (error) => terminal.note(`  ${error.toLine()}`),
+    })
+    for await (const { head } of heads) {
+      await live.processHead(head)
+      for (const agent of (await describeAgents(session, 'watching')).agents)
+        terminal.note(
+          `  block ${head.number}  ${agent.id}: ${agent.lastDecision?.intent ?? 'nothing'}, ${agent.lastDecision?.reason ?? ''}`,
+        )
+      if (options.once) break
+    }
+    if (died !== null) throw died
+    return 0
+  } catch (error) {
+    throw died ?? error
+  } finally {
+    for (const closer of closers.reverse())
+      await closer().catch((error: unknown) => terminal.note(`rialto: while ending: ${describeError(error)}`))
+    stop.dispose()
+  }
+}
+
+/** The account that is configured, if it is the one whose key is there. */
+function accountOf(agent: Config['agents'][number], held: `0x${string}`): `0x${string}` {
+  if (agent.account === null || agent.account === held) return held
+  // Somebody else's position can be watched, but nothing can be signed for it.
+  if (agent.policy.mode === 'observe') return agent.account
+  throw new InvalidInputError(`There is no key for ${agent.account}, the account of agent "${agent.id}".`, {
+    fix: `Move the position to ${held}, whose key is in the keystore, or set the agent's mode to "observe".`,
+  })
+}

@@ -1,0 +1,203 @@
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import type { BaseCheckpointSaver } from '@langchain/langgraph'
+import type { LendingGuardianOptions } from '../agents/lending-guardian/index.ts'
+import type { AddressBook } from '../runtime/core/addressBook.ts'
+import type { Agent } from '../runtime/core/agent.ts'
+import { systemClock } from '../runtime/core/clock.ts'
+import { describeError, type RialtoError } from '../runtime/core/errors.ts'
+import type { AgentId } from '../runtime/core/ids.ts'
+import type { Chain, Journal, Signer } from '../runtime/core/ports.ts'
+import type { Policy } from '../runtime/guards/policy.ts'
+import { type Live, startLive } from '../runtime/live/startLive.ts'
+import { UnknownAgentError } from '../runtime/stages/errors.ts'
+import type { Runtime } from '../runtime/stages/runtime.ts'
+import { decodeRevert } from './chain/decodeRevert.ts'
+import type { Terminal } from './cli/terminal.ts'
+import type { Config } from './config/loadConfig.ts'
+import { startReferenceAnalyst } from './inference/analyst/server.ts'
+import { createChatModel } from './inference/createChatModel.ts'
+import { openQueueServer, type QueueServer } from './queue/openQueueServer.ts'
+import { createCheckpointer } from './store/createCheckpointer.ts'
+import { openStore, type Store } from './store/openStore.ts'
+import { createLogger, type FileLogger, type LogLevel } from './telemetry/createLogger.ts'
+
+/** What runs beside the chain: database, queue, model and log. */
+export type Services = {
+  readonly store: Store
+  readonly queue: QueueServer
+  readonly model: NonNullable<LendingGuardianOptions['model']>
+  readonly checkpointer: BaseCheckpointSaver
+  readonly logger: FileLogger
+  close(): Promise<void>
+}
+
+export type ServicesOptions = {
+  readonly config: Config
+  readonly logLevel: LogLevel
+  readonly terminal: Terminal
+  /** Told when a service dies while it is in use: nothing can go on without it. */
+  onFailure(error: RialtoError): void
+}
+
+/**
+ * Opens database, queue and model side by side. When one of them fails, those that are open are closed again: nothing
+ * is left half-done.
+ */
+export async function openServices(options: ServicesOptions): Promise<Services> {
+  const { config, terminal, onFailure } = options
+  const logger = createLogger({
+    directory: config.directory,
+    level: options.logLevel,
+    onFailure: (error) => terminal.note(`rialto: the log cannot be written: ${describeError(error)}`),
+  })
+  const { databaseUrl } = config.store
+  const { redisUrl } = config.queue
+  const [store, queue, inference] = await Promise.allSettled([
+    terminal.step(
+      'journal',
+      () =>
+        openStore({
+          ...(databaseUrl === null ? { directory: config.directory } : { url: databaseUrl }),
+          onFailure,
+        }),
+      ({ database }) => `${database.kind === 'embedded' ? 'PGlite in' : 'PostgreSQL,'} ${database.where}`,
+    ),
+    terminal.step(
+      'queue',
+      () => openQueueServer({ ...(redisUrl === null ? {} : { redisUrl }), onFailure }),
+      ({ kind, where }) => `${kind === 'embedded' ? 'Valkey, embedded,' : 'Redis,'} ${where}`,
+    ),
+    terminal.step(
+      'inference',
+      () => openInference(config),
+      ({ description }) => description,
+    ),
+  ])
+  const open = [store, queue, inference].filter((result) => result.status === 'fulfilled')
+  const closeOpen = async () => {
+    await Promise.all(open.map(({ value }) => value.close()))
+    await logger.close()
+  }
+  if (store.status === 'rejected' || queue.status === 'rejected' || inference.status === 'rejected') {
+    await closeOpen()
+    throw [store, queue, inference].find((result) => result.status === 'rejected')?.reason
+  }
+  for (const note of queue.value.notes) terminal.note(`             ${note}`)
+  try {
+    return {
+      store: store.value,
+      queue: queue.value,
+      model: inference.value.model,
+      checkpointer: await createCheckpointer(store.value.database),
+      logger,
+      close: closeOpen,
+    }
+  } catch (error) {
+    await closeOpen()
+    throw error
+  }
+}
+
+type Inference = {
+  readonly model: NonNullable<LendingGuardianOptions['model']>
+  readonly description: string
+  close(): Promise<void>
+}
+
+/** The model that the configuration names, or the reference analyst on loopback. */
+async function openInference({ inference: { url, model, key } }: Config): Promise<Inference> {
+  if (url !== null) {
+    const found = await createChatModel({
+      url,
+      ...(model === null ? {} : { model }),
+      ...(key === null ? {} : { apiKey: key }),
+    })
+    return {
+      model: { chat: found.model, name: found.name },
+      description: `${found.name} at ${new URL(url).host}`,
+      close: async () => undefined,
+    }
+  }
+  const analyst = await startReferenceAnalyst()
+  try {
+    const found = await createChatModel({ url: analyst.url })
+    return {
+      model: { chat: found.model, name: found.name },
+      description: `${found.name} on loopback: a formula, nothing leaves this machine`,
+      close: analyst.close,
+    }
+  } catch (error) {
+    await analyst.close()
+    throw error
+  }
+}
+
+export type EngineOptions = {
+  readonly services: Services
+  readonly chain: Chain
+  readonly journal: Journal
+  readonly signer: Signer
+  readonly book: AddressBook
+  readonly blockSeconds: number
+  readonly agents: readonly { readonly agent: Agent; readonly policy: Policy }[]
+}
+
+/** How long a run may think, in milliseconds, when the model does not answer: its own deadline comes first. */
+const ANALYSE_TIMEOUT = 30_000
+
+/** Wires the engine: the one place that knows all of its parts. */
+export async function startEngine(options: EngineOptions): Promise<{ runtime: Runtime; live: Live }> {
+  const { services, journal, agents } = options
+  const policies = new Map<AgentId, Policy>(agents.map(({ agent, policy }) => [agent.id, policy]))
+  const runtime: Runtime = {
+    chain: options.chain,
+    journal,
+    signer: options.signer,
+    clock: systemClock,
+    logger: services.logger,
+    book: options.book,
+    holder: leaseHolder(services.store),
+    blockSeconds: BigInt(options.blockSeconds),
+    analyseTimeout: ANALYSE_TIMEOUT,
+    explainRevert: decodeRevert,
+    policyOf(agent) {
+      const policy = policies.get(agent)
+      if (policy === undefined) throw new UnknownAgentError(agent)
+      return policy
+    },
+  }
+  const live = await startLive({
+    runtime,
+    agents: agents.map(({ agent }) => agent),
+    connection: services.queue.connection,
+    prefix: queuePrefix(journal),
+  })
+  return { runtime, live }
+}
+
+/**
+ * Who holds the leases. The embedded database belongs to one process at a time, so there a successor may take over
+ * at once what its predecessor held when it was killed; on a shared one it has to wait until the lease ends.
+ */
+const leaseHolder = ({ database }: Store): string =>
+  database.kind === 'embedded' ? 'owner-of-the-directory' : `${hostname()}.${process.pid}.${randomUUID()}`
+
+/** Block hashes repeat from one local world to the next, and so do job ids: each epoch has queues of its own. */
+const queuePrefix = ({ epoch }: Journal): string =>
+  `rialto-${epoch.replaceAll(/[^0-9a-z]/gi, '-').slice(0, 40)}`
+
+/** The most that can be lost, said before anything is signed for the first time. */
+export function worstCase(
+  agents: readonly { agent: Agent; policy: Policy }[],
+  money: (usd8: bigint) => string,
+): string[] {
+  return agents.flatMap(({ agent, policy }) => {
+    const hours = (policy.spend.windowSeconds / 3600).toLocaleString('en', { maximumFractionDigits: 1 })
+    return [
+      `  ${agent.id} (${policy.mode}) may lose at most $${money(policy.spend.rolling)} in ${hours} h by its policy,`,
+      `    $${money(policy.riskReducing.spend.rolling)} when that reduces risk. A thief of its key could take all that`,
+      `    ${agent.account} holds and can borrow.`,
+    ]
+  })
+}
