@@ -8,17 +8,13 @@ import {
   InferenceUrlError,
 } from './errors.ts'
 
-/** Where a model is. */
-export type InferenceSettings = {
+export type ChatModelOptions = {
   /** Base URL of an OpenAI-compatible API, with its `/v1`. */
   readonly url: string
   /** Absent: the only one that is served there. */
   readonly model?: string
   /** Sent as a bearer token. Absent: a placeholder, never another key of the environment. */
   readonly apiKey?: string
-}
-
-export type ChatModelOptions = InferenceSettings & {
   /** How long one answer may take, in milliseconds. */
   readonly timeout?: number
   /** How long the server may take to list its models, in milliseconds. */
