@@ -1,0 +1,570 @@
+import { zeroAddress } from 'viem'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { attemptId, intentId, runId } from '../../runtime/core/ids.ts'
+import type { Journal, JournalStore, Settlement } from '../../runtime/core/journal.ts'
+import { usd, wad } from '../../runtime/core/units.ts'
+import {
+  type Actor,
+  action,
+  attemptOf,
+  bytesOf,
+  CHAIN_ID,
+  decision,
+  denial,
+  fakeAddress,
+  fakeHash,
+  leaseOf,
+  mined,
+  newAgent,
+  newGenesis,
+  nothing,
+  outcome,
+  proposeIntent,
+  runOf,
+  signAttempt,
+  verdict,
+} from './journalFixture.ts'
+
+/**
+ * What every implementation of the journal must do.
+ *
+ * @param getStore gives the store under test; each test opens an epoch of its own in it
+ */
+export function journalConformance(getStore: () => JournalStore): void {
+  let store: JournalStore
+  let journal: Journal
+  let actor: Actor
+  beforeEach(async () => {
+    store = getStore()
+    journal = await store.open(CHAIN_ID, newGenesis())
+    actor = { agent: newAgent(), account: fakeAddress('owner') }
+  })
+  const unknown = { code: 'UNKNOWN_RECORD' }
+  const conflict = { code: 'STATUS_CONFLICT' }
+
+  describe('epochs', () => {
+    it('opens the same epoch for the same chain and genesis', async () => {
+      const genesis = newGenesis()
+      const one = await store.open(CHAIN_ID, genesis)
+      await one.startRun(runOf(actor, 1))
+      const again = await store.open(CHAIN_ID, genesis)
+      expect(again.epoch).toBe(one.epoch)
+      expect(await again.counts()).toEqual({ runs: 1, intents: 0, attempts: 0 })
+    })
+
+    it('keeps the same ids apart in two epochs', async () => {
+      const other = await store.open(CHAIN_ID, newGenesis())
+      const first = await signAttempt(journal, actor, 1)
+      expect(await other.runs()).toEqual([])
+      expect(await other.intent(first.intentId)).toBeNull()
+      expect(await other.nextNonce(actor.account)).toBeNull()
+      const second = await signAttempt(other, actor, 1)
+      expect(second.id).toBe(first.id)
+      await journal.settle(first.id, { status: 'confirmed', ...mined, deviated: false })
+      expect((await other.attempts())[0]?.status).toBe('signed')
+      expect((await other.history(actor.agent, actor.account, 0n)).inFlight).toBe(1)
+    })
+  })
+
+  describe('runs', () => {
+    it('starts a run once', async () => {
+      const run = runOf(actor, 1)
+      const started = await journal.startRun(run)
+      expect(started).toEqual({ ...run, status: 'started', decision: null, error: null })
+      expect(await journal.startRun({ ...run, blockNumber: 99n })).toEqual(started)
+      expect(await journal.runs()).toEqual([started])
+    })
+
+    it('gives addresses back with their checksum', async () => {
+      const run = runOf({ ...actor, account: actor.account.toLowerCase() as typeof actor.account }, 1)
+      expect((await journal.startRun(run)).account).toBe(actor.account)
+    })
+
+    it('keeps the first decision, and the intent with it', async () => {
+      const { id } = await journal.startRun(runOf(actor, 1))
+      const intent = { id: intentId(id), action }
+      const decided = await journal.decide(id, decision, intent)
+      expect(decided).toMatchObject({ status: 'decided', decision })
+      expect(await journal.decide(id, nothing, null)).toEqual(decided)
+      expect(await journal.runs()).toEqual([decided])
+      expect(await journal.intent(intent.id)).toEqual({
+        id: intent.id,
+        runId: id,
+        ...actor,
+        action,
+        status: 'proposed',
+        decidedOnBlock: 1n,
+        verdicts: [],
+      })
+    })
+
+    it('keeps a decision to do nothing, and figures of 78 digits, exactly', async () => {
+      const { id } = await journal.startRun(runOf(actor, 1))
+      await journal.decide(id, nothing, null)
+      expect((await journal.runs())[0]?.decision).toEqual(nothing)
+      expect(await journal.intents()).toEqual([])
+    })
+
+    it('has one winner when many decide at once', async () => {
+      const { id } = await journal.startRun(runOf(actor, 1))
+      const answers = await Promise.all(
+        Array.from({ length: 8 }, (_, n) =>
+          journal.decide(id, { ...decision, candidates: n }, { id: intentId(id), action }),
+        ),
+      )
+      expect(new Set(answers.map((run) => run.decision?.candidates)).size).toBe(1)
+      expect(await journal.counts()).toEqual({ runs: 1, intents: 1, attempts: 0 })
+    })
+
+    it('refuses a decision whose intent is of another kind, and one that falls back without a reason', async () => {
+      const { id } = await journal.startRun(runOf(actor, 1))
+      await expect(journal.decide(id, decision, null)).rejects.toMatchObject({ code: 'INVARIANT' })
+      await expect(journal.decide(id, nothing, { id: intentId(id), action })).rejects.toMatchObject({
+        code: 'INVARIANT',
+      })
+      await expect(journal.decide(id, { ...nothing, source: 'fallback' }, null)).rejects.toMatchObject({
+        code: 'INVARIANT',
+      })
+      expect((await journal.runs())[0]?.status).toBe('started')
+    })
+
+    it('starts a failed run again, and remembers why it failed', async () => {
+      const run = runOf(actor, 1)
+      await journal.startRun(run)
+      await journal.failRun(run.id, 'the RPC was down')
+      expect(await journal.runs()).toMatchObject([{ status: 'failed', error: 'the RPC was down' }])
+      expect(await journal.startRun(run)).toMatchObject({ status: 'started', error: 'the RPC was down' })
+      expect(await journal.decide(run.id, nothing, null)).toMatchObject({ status: 'decided' })
+    })
+
+    it('lets a late decision stand after a failure, and a late failure change no decision', async () => {
+      const { id } = await journal.startRun(runOf(actor, 1))
+      await journal.failRun(id, 'stalled')
+      expect(await journal.decide(id, nothing, null)).toMatchObject({ status: 'decided', decision: nothing })
+      await journal.failRun(id, 'too late')
+      expect(await journal.startRun(runOf(actor, 1))).toMatchObject({ status: 'decided', error: 'too late' })
+    })
+
+    it('knows no run that was not started', async () => {
+      const id = runId(actor.agent, fakeHash('nowhere'))
+      await expect(journal.decide(id, nothing, null)).rejects.toMatchObject(unknown)
+      await expect(journal.failRun(id, 'why')).rejects.toMatchObject(unknown)
+    })
+
+    it('takes text that a database cannot hold', async () => {
+      const run = runOf(actor, 1)
+      await journal.startRun(run)
+      await journal.failRun(run.id, 'NUL \0 and half a pair \ud83d, but a whole one \u{1f600}')
+      expect((await journal.runs())[0]?.error).toBe(
+        'NUL \ufffd and half a pair \ufffd, but a whole one \u{1f600}',
+      )
+    })
+  })
+
+  describe('intents', () => {
+    it('collects verdicts in their order, the same one right after itself once', async () => {
+      const { intent } = await proposeIntent(journal, actor)
+      const effect = { ...verdict, phase: 'effect' as const }
+      await journal.recordVerdict(intent, verdict, 'proposed')
+      await journal.recordVerdict(intent, verdict, 'proposed')
+      await journal.recordVerdict(intent, effect, 'proposed')
+      const recorded = await journal.recordVerdict(intent, verdict, 'proposed')
+      expect(recorded).toMatchObject({ status: 'proposed', verdicts: [verdict, effect, verdict] })
+      expect(await journal.intent(intent)).toEqual(recorded)
+    })
+
+    it('keeps a denial for good', async () => {
+      const { intent } = await proposeIntent(journal, actor)
+      const denied = await journal.recordVerdict(intent, denial, 'denied')
+      expect(denied).toMatchObject({ status: 'denied', verdicts: [denial] })
+      expect(await journal.recordVerdict(intent, verdict, 'proposed')).toEqual(denied)
+      expect(await journal.expireIntent(intent)).toEqual(denied)
+      const lease = await leaseOf(journal, actor.account)
+      await expect(journal.prepare(lease, attemptOf(intent, actor.account))).rejects.toMatchObject(conflict)
+    })
+
+    it('expires what is proposed', async () => {
+      const { intent } = await proposeIntent(journal, actor)
+      const expired = await journal.expireIntent(intent)
+      expect(expired.status).toBe('expired')
+      expect(await journal.expireIntent(intent)).toEqual(expired)
+      expect(await journal.openIntents()).toEqual([])
+    })
+
+    it('finds what a restart has to take up, and nothing else', async () => {
+      const { intent: open } = await proposeIntent(journal, actor, 1)
+      const { intent: denied } = await proposeIntent(journal, actor, 2)
+      await journal.recordVerdict(denied, denial, 'denied')
+      await signAttempt(journal, actor, 3)
+      expect((await journal.openIntents()).map(({ id }) => id)).toEqual([open])
+    })
+
+    it('knows no intent that was not proposed', async () => {
+      const id = intentId(runId(actor.agent, fakeHash('nowhere')))
+      expect(await journal.intent(id)).toBeNull()
+      await expect(journal.recordVerdict(id, verdict, 'proposed')).rejects.toMatchObject(unknown)
+      await expect(journal.expireIntent(id)).rejects.toMatchObject(unknown)
+      const lease = await leaseOf(journal, actor.account)
+      await expect(journal.prepare(lease, attemptOf(id, actor.account))).rejects.toMatchObject(unknown)
+    })
+  })
+
+  describe('leases', () => {
+    it('gives an account to one holder at a time', async () => {
+      const lease = await journal.acquireLease(actor.account, 'one', 3_600)
+      expect(lease).toMatchObject({ account: actor.account, holder: 'one' })
+      expect(await journal.acquireLease(actor.account, 'two', 3_600)).toBeNull()
+      expect(await journal.acquireLease(actor.account, 'one', 3_600)).toEqual(lease)
+      expect(await journal.acquireLease(fakeAddress('another'), 'two', 3_600)).not.toBeNull()
+    })
+
+    it('passes on when its time is over or it is released, with a higher token', async () => {
+      const one = await journal.acquireLease(actor.account, 'one', 0)
+      const two = await journal.acquireLease(actor.account, 'two', 3_600)
+      if (one === null || two === null) return expect.unreachable()
+      expect(two.token).toBeGreaterThan(one.token)
+      await journal.releaseLease(one)
+      expect(await journal.acquireLease(actor.account, 'three', 3_600)).toBeNull()
+      await journal.releaseLease(two)
+      const three = await journal.acquireLease(actor.account, 'three', 3_600)
+      expect(three?.token).toBeGreaterThan(two.token)
+    })
+
+    it('has one winner when many ask at once', async () => {
+      const leases = await Promise.all(
+        Array.from({ length: 8 }, (_, n) => journal.acquireLease(actor.account, `holder-${n}`, 3_600)),
+      )
+      expect(leases.filter((lease) => lease !== null)).toHaveLength(1)
+    })
+
+    it('grows its tokens from one epoch to the next', async () => {
+      const before = await leaseOf(journal, actor.account)
+      const after = await leaseOf(await store.open(CHAIN_ID, newGenesis()), actor.account)
+      expect(after.token).toBeGreaterThan(before.token)
+    })
+
+    it('fences off whoever lost it', async () => {
+      const { intent } = await proposeIntent(journal, actor)
+      const old = await journal.acquireLease(actor.account, 'old', 0)
+      if (old === null) return expect.unreachable()
+      const attempt = attemptOf(intent, actor.account)
+      await journal.prepare(old, attempt)
+      await leaseOf(journal, actor.account, 'new')
+      const fenced = { code: 'FENCED' }
+      await expect(journal.sign(old, attempt.id, bytesOf(attempt.id))).rejects.toMatchObject(fenced)
+      await expect(journal.prepare(old, attempt)).rejects.toMatchObject(fenced)
+      expect((await journal.attempts())[0]).toMatchObject({ status: 'prepared', raw: null })
+    })
+  })
+
+  describe('attempts', () => {
+    it('keeps the whole plan, exactly, before anyone signs', async () => {
+      const { intent } = await proposeIntent(journal, actor)
+      const lease = await leaseOf(journal, actor.account)
+      const attempt = attemptOf(intent, actor.account, { noncesUsed: 2 })
+      const prepared = await journal.prepare(lease, attempt)
+      expect(prepared).toEqual({
+        ...attempt,
+        status: 'prepared',
+        raw: null,
+        hash: null,
+        blockNumber: null,
+        blockHash: null,
+        actual: null,
+        spent: null,
+        failure: null,
+      })
+      expect((await journal.intent(intent))?.status).toBe('signed')
+      expect(await journal.inFlight()).toEqual([prepared])
+      expect(await journal.prepare(lease, { ...attempt, nonce: 99n })).toEqual(prepared)
+    })
+
+    it('keeps the first bytes', async () => {
+      const attempt = await signAttempt(journal, actor, 1)
+      expect(attempt).toMatchObject({ status: 'signed', ...bytesOf(attempt.id) })
+      const lease = await leaseOf(journal, actor.account)
+      expect(await journal.sign(lease, attempt.id, { raw: '0x1234', hash: fakeHash('other') })).toEqual(
+        attempt,
+      )
+    })
+
+    it('gives a nonce to one attempt, and both nonces of one that uses two', async () => {
+      await signAttempt(journal, actor, 1, { nonce: 5n, noncesUsed: 2 })
+      const lease = await leaseOf(journal, actor.account)
+      for (const [n, nonce, noncesUsed] of [
+        [2, 5n, 1],
+        [3, 6n, 1],
+        [4, 4n, 2],
+      ] as const) {
+        const { intent } = await proposeIntent(journal, actor, n)
+        const attempt = attemptOf(intent, actor.account, { nonce, noncesUsed })
+        await expect(journal.prepare(lease, attempt)).rejects.toMatchObject({ code: 'NONCE_TAKEN' })
+        expect((await journal.intent(intent))?.status).toBe('proposed')
+      }
+      expect(await journal.counts()).toMatchObject({ attempts: 1 })
+      const other = { ...actor, account: fakeAddress('another') }
+      expect((await signAttempt(journal, other, 5, { nonce: 5n })).nonce).toBe(5n)
+    })
+
+    it('has one winner when many want the same nonce', async () => {
+      const lease = await leaseOf(journal, actor.account)
+      const intents = []
+      for (let n = 1; n <= 8; n += 1) intents.push((await proposeIntent(journal, actor, n)).intent)
+      const outcomes = await Promise.allSettled(
+        intents.map((intent) => journal.prepare(lease, attemptOf(intent, actor.account, { nonce: 3n }))),
+      )
+      expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+      for (const result of outcomes)
+        if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'NONCE_TAKEN' })
+      expect((await journal.openIntents()).length).toBe(7)
+    })
+
+    it('signs an intent once', async () => {
+      const { intentId: intent } = await signAttempt(journal, actor, 1)
+      const lease = await leaseOf(journal, actor.account)
+      const second = { ...attemptOf(intent, actor.account, { nonce: 50n }), id: attemptId(intent, 2) }
+      await expect(journal.prepare(lease, second)).rejects.toMatchObject(conflict)
+      expect(await journal.expireIntent(intent)).toMatchObject({ status: 'signed' })
+    })
+
+    it('refuses an attempt under the lease of another account, or with a plan that is not its own', async () => {
+      const { intent } = await proposeIntent(journal, actor)
+      const attempt = attemptOf(intent, actor.account)
+      const elsewhere = await leaseOf(journal, fakeAddress('another'))
+      const lease = await leaseOf(journal, actor.account)
+      const invariant = { code: 'INVARIANT' }
+      await expect(journal.prepare(elsewhere, attempt)).rejects.toMatchObject(invariant)
+      await expect(journal.prepare(lease, { ...attempt, planHash: fakeHash('x') })).rejects.toMatchObject(
+        invariant,
+      )
+      await journal.prepare(lease, attempt)
+      await expect(journal.sign(elsewhere, attempt.id, bytesOf(attempt.id))).rejects.toMatchObject(invariant)
+      expect((await journal.attempts())[0]?.status).toBe('prepared')
+    })
+
+    it('knows no attempt that was not prepared', async () => {
+      const id = attemptId(intentId(runId(actor.agent, fakeHash('nowhere'))), 1)
+      const lease = await leaseOf(journal, actor.account)
+      await expect(journal.sign(lease, id, bytesOf(id))).rejects.toMatchObject(unknown)
+      await expect(journal.markBroadcast(id)).rejects.toMatchObject(unknown)
+      await expect(journal.settle(id, { status: 'dropped', failure: 'x' })).rejects.toMatchObject(unknown)
+    })
+
+    it('counts the next nonce from the highest in use', async () => {
+      expect(await journal.nextNonce(actor.account)).toBeNull()
+      await signAttempt(journal, actor, 1, { nonce: 9n, noncesUsed: 2 })
+      const last = await signAttempt(journal, actor, 2, { nonce: 20n })
+      expect(await journal.nextNonce(actor.account)).toBe(21n)
+      await journal.settle(last.id, { status: 'dropped', failure: 'another took it' })
+      expect(await journal.nextNonce(actor.account)).toBe(11n)
+    })
+
+    it('lists what is in flight, the oldest nonce first', async () => {
+      const other = { agent: newAgent(), account: fakeAddress('another') }
+      await signAttempt(journal, actor, 1, { nonce: 12n })
+      await signAttempt(journal, other, 2, { nonce: 1n })
+      const done = await signAttempt(journal, actor, 3, { nonce: 2n })
+      await signAttempt(journal, actor, 4, { nonce: 10n })
+      await journal.settle(done.id, { status: 'confirmed', ...mined, deviated: false })
+      expect((await journal.inFlight(actor.account)).map(({ nonce }) => nonce)).toEqual([10n, 12n])
+      expect((await journal.inFlight()).map(({ nonce }) => nonce)).toEqual([1n, 10n, 12n])
+      expect((await journal.attempts(other.agent)).map(({ nonce }) => nonce)).toEqual([1n])
+    })
+  })
+
+  describe('settlement', () => {
+    const settlements: readonly (readonly [Settlement, intent: string, attempt: object])[] = [
+      [
+        { status: 'confirmed', ...mined, deviated: false },
+        'done',
+        { status: 'confirmed', ...mined, failure: null },
+      ],
+      [
+        { status: 'confirmed', ...mined, deviated: true },
+        'deviated',
+        { status: 'confirmed', ...mined, failure: null },
+      ],
+      [
+        { status: 'reverted', ...mined, failure: 'Assert: health factor' },
+        'reverted',
+        { status: 'reverted', ...mined, failure: 'Assert: health factor' },
+      ],
+      [
+        { status: 'dropped', failure: 'another transaction' },
+        'expired',
+        { status: 'dropped', blockNumber: null, actual: null, spent: 0n, failure: 'another transaction' },
+      ],
+      [
+        { status: 'unknown', failure: 'no receipt' },
+        'signed',
+        { status: 'unknown', blockNumber: null, actual: null, spent: null, failure: 'no receipt' },
+      ],
+    ]
+
+    it.each(settlements)('moves attempt and intent on: %o', async (settlement, intent, attempt) => {
+      const { id, intentId } = await signAttempt(journal, actor, 1)
+      await journal.markBroadcast(id)
+      const settled = await journal.settle(id, settlement)
+      expect(settled).toMatchObject(attempt)
+      expect((await journal.intent(intentId))?.status).toBe(intent)
+      expect(await journal.settle(id, settlement)).toEqual(settled)
+      expect(await journal.attempts()).toEqual([settled])
+      expect(await journal.inFlight()).toEqual(settlement.status === 'unknown' ? [settled] : [])
+    })
+
+    it('lets an unknown outcome become known', async () => {
+      const { id } = await signAttempt(journal, actor, 1)
+      await journal.settle(id, { status: 'unknown', failure: 'no receipt' })
+      expect(await journal.settle(id, { status: 'confirmed', ...mined, deviated: false })).toMatchObject({
+        status: 'confirmed',
+        failure: null,
+      })
+    })
+
+    it('never goes back, and takes no contradiction', async () => {
+      const { id } = await signAttempt(journal, actor, 1)
+      const settled = await journal.settle(id, { status: 'reverted', ...mined, failure: 'x' })
+      expect(await journal.settle(id, { status: 'unknown', failure: 'no receipt' })).toEqual(settled)
+      await expect(journal.settle(id, { status: 'dropped', failure: 'x' })).rejects.toMatchObject(conflict)
+      await expect(
+        journal.settle(id, { status: 'confirmed', ...mined, deviated: false }),
+      ).rejects.toMatchObject(conflict)
+      await journal.markBroadcast(id)
+      const lease = await leaseOf(journal, actor.account)
+      await journal.sign(lease, id, bytesOf(id))
+      expect(await journal.attempts()).toEqual([settled])
+    })
+
+    it('can only drop what no one may have signed, and lets no bytes of it out afterwards', async () => {
+      const { intent } = await proposeIntent(journal, actor)
+      const lease = await leaseOf(journal, actor.account)
+      const { id } = await journal.prepare(lease, attemptOf(intent, actor.account))
+      await expect(journal.markBroadcast(id)).rejects.toMatchObject(conflict)
+      for (const [settlement] of settlements)
+        if (settlement.status !== 'dropped')
+          await expect(journal.settle(id, settlement)).rejects.toMatchObject(conflict)
+      await journal.settle(id, { status: 'dropped', failure: 'never signed' })
+      await expect(journal.sign(lease, id, bytesOf(id))).rejects.toMatchObject(conflict)
+      const { intent: next } = await proposeIntent(journal, actor, 2)
+      expect(await journal.prepare(lease, attemptOf(next, actor.account))).toMatchObject({ nonce: 7n })
+    })
+
+    it('keeps changes of balance in their order and with their signs', async () => {
+      const { id } = await signAttempt(journal, actor, 1)
+      const actual = {
+        ...outcome,
+        balanceChanges: [{ token: zeroAddress, change: -1n }, ...outcome.balanceChanges],
+      }
+      const settled = await journal.settle(id, { status: 'confirmed', ...mined, actual, deviated: false })
+      expect(settled.actual).toEqual(actual)
+      expect(settled.expected).toEqual(outcome)
+    })
+  })
+
+  describe('history', () => {
+    it('is empty at first', async () => {
+      expect(await journal.history(actor.agent, actor.account, 0n)).toEqual({
+        spent: 0n,
+        inFlight: 0,
+        lastActionAt: null,
+        peakEquity: null,
+      })
+    })
+
+    it('adds what was spent since to everything that is reserved, however old', async () => {
+      const old = await signAttempt(journal, actor, 1, { signedAt: 100n, reserved: usd(1_000n) })
+      const recent = await signAttempt(journal, actor, 2, { signedAt: 200n, reserved: usd(1_000n) })
+      await signAttempt(journal, actor, 3, { signedAt: 50n, reserved: usd(7n) })
+      const dropped = await signAttempt(journal, actor, 4, { signedAt: 201n, reserved: usd(100_000n) })
+      for (const { id } of [old, recent])
+        await journal.settle(id, { status: 'confirmed', ...mined, deviated: false })
+      await journal.settle(dropped.id, { status: 'dropped', failure: 'another took it' })
+      expect(await journal.history(actor.agent, actor.account, 200n)).toMatchObject({
+        spent: mined.spent + 7n,
+        inFlight: 1,
+        lastActionAt: 201n,
+      })
+      expect((await journal.history(actor.agent, actor.account, 0n)).spent).toBe(2n * mined.spent + 7n)
+    })
+
+    it('counts no action that was never signed', async () => {
+      const { intent } = await proposeIntent(journal, actor)
+      const lease = await leaseOf(journal, actor.account)
+      const { id } = await journal.prepare(lease, attemptOf(intent, actor.account))
+      const history = () => journal.history(actor.agent, actor.account, 0n)
+      expect(await history()).toMatchObject({ inFlight: 1, lastActionAt: 1_700_000_000n })
+      await journal.settle(id, { status: 'dropped', failure: 'never signed' })
+      expect(await history()).toMatchObject({ spent: 0n, inFlight: 0, lastActionAt: null })
+    })
+
+    it('is of the agent, but counts in flight what others sent from its account', async () => {
+      const other = { agent: newAgent(), account: actor.account }
+      await signAttempt(journal, other, 1, { nonce: 1n })
+      expect(await journal.history(actor.agent, actor.account, 0n)).toEqual({
+        spent: 0n,
+        inFlight: 1,
+        lastActionAt: null,
+        peakEquity: null,
+      })
+    })
+
+    it('remembers the highest equity', async () => {
+      for (const [n, equity] of [10n, 30n, 20n].entries()) {
+        const { id } = await journal.startRun(runOf(actor, n))
+        await journal.decide(id, { ...nothing, equity: usd(equity), healthFactor: wad(1n) }, null)
+      }
+      expect((await journal.history(actor.agent, actor.account, 0n)).peakEquity).toBe(30n)
+    })
+
+    it('lists in the order of recording, for all agents or one', async () => {
+      const other = { ...actor, agent: newAgent() }
+      for (const n of [3, 1, 2]) await journal.startRun(runOf(n === 1 ? other : actor, n))
+      expect((await journal.runs()).map(({ blockNumber }) => blockNumber)).toEqual([3n, 1n, 2n])
+      expect((await journal.runs(actor.agent)).map(({ blockNumber }) => blockNumber)).toEqual([3n, 2n])
+      await journal.startRun(runOf(actor, 3))
+      expect(await journal.counts()).toEqual({ runs: 3, intents: 0, attempts: 0 })
+    })
+  })
+
+  describe('trading state', () => {
+    // An order to all agents outlives the test that gave it: each of these ends with everyone active.
+    const state = () => journal.tradingState(actor.agent)
+
+    it('is active until someone says otherwise', async () => {
+      expect(await state()).toBe('active')
+    })
+
+    it('is the stricter of the order to all and the order to one', async () => {
+      await store.setTradingState(actor.agent, 'reducing', 'careful')
+      expect(await state()).toBe('reducing')
+      await store.setTradingState(null, 'halted', 'stop')
+      expect(await state()).toBe('halted')
+      expect(await journal.tradingState(newAgent())).toBe('halted')
+      await store.setTradingState(null, 'active', 'go on')
+      expect(await state()).toBe('reducing')
+      await store.setTradingState(actor.agent, 'active', 'go on')
+      expect(await state()).toBe('active')
+    })
+
+    it('holds in every epoch when a person ordered it, a freeze in its own', async () => {
+      const other = await store.open(CHAIN_ID, newGenesis())
+      await journal.freeze(actor.agent, 'it deviated')
+      expect(await state()).toBe('reducing')
+      expect(await other.tradingState(actor.agent)).toBe('active')
+      await store.setTradingState(actor.agent, 'halted', 'stop')
+      expect(await other.tradingState(actor.agent)).toBe('halted')
+    })
+
+    it.each(['one', 'all'])('stays frozen until a person resumes %s', async (whom) => {
+      const target = whom === 'one' ? actor.agent : null
+      await journal.freeze(actor.agent, 'it deviated')
+      await store.setTradingState(newAgent(), 'active', 'another one')
+      expect(await state()).toBe('reducing')
+      await store.setTradingState(target, 'active', 'looked into it')
+      expect(await state()).toBe('active')
+      await journal.freeze(actor.agent, 'again')
+      expect(await state()).toBe('reducing')
+      await store.setTradingState(target, 'active', 'looked into it again')
+    })
+  })
+}
