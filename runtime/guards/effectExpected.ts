@@ -14,7 +14,7 @@ export const effectExpected: EffectGuard = (context, intent, plan) => {
   const unexpected = (observed: string, message: string) =>
     deny('EFFECT_UNEXPECTED', { limit, observed, message })
 
-  if (plan.effects.logCount === 0)
+  if (!(plan.effects.logCount > 0))
     return unexpected('no logs', 'The transaction succeeds and does nothing: its authorisation may be stale.')
 
   const stranger = strangerCredited(context, intent, plan)

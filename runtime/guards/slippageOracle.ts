@@ -17,7 +17,9 @@ export const slippageOracle: EffectGuard = (context, intent, plan) => {
   const maximum = (isRescue(context, intent, plan) ? policy.riskReducing : policy).slippage.oracle
   const measured = judge('As simulated', exchangeOf(context, plan), maximum)
   const bound = boundOf(context, intent)
-  return measured.allowed && bound !== null ? judge('At its own bounds', bound, maximum) : measured
+  if (!measured.allowed || bound === null) return measured
+  const worst = judge('At its own bounds', bound, maximum)
+  return worst.allowed && BigInt(worst.observed) < BigInt(measured.observed) ? measured : worst
 }
 
 function judge(when: string, exchange: Exchange | { readonly unpriced: Address }, maximum: Bps): Ruling {

@@ -5,6 +5,7 @@ import { type Action, type IntentOf, parseIntent } from '../core/intent.ts'
 import type { History } from '../core/journal.ts'
 import {
   type BalanceDelta,
+  type Call,
   type Effects,
   type Plan,
   planHash,
@@ -405,25 +406,34 @@ const allowancesOf = (kind: Action['kind']): Effects['allowances'] => {
 /** What a test changes about a plan and its effects. */
 export type PlanChanges = { readonly plan?: Partial<Plan>; readonly effects?: Partial<Effects> }
 
+const LAST_VALID_BLOCK = BLOCK + 3n
+const encoded = new WeakMap<Action, readonly Call[]>()
+
+function callsOf(intent: Action): readonly Call[] {
+  const known = encoded.get(intent)
+  if (known !== undefined) return known
+  const { minAfter } = policy.healthFactor
+  const options = { minHealthFactor: minAfter, lastValidBlock: LAST_VALID_BLOCK }
+  const calls = encodeIntent(intent, snapshot, book, options)
+  encoded.set(intent, calls)
+  return calls
+}
+
 /** A plan of an intent as `encodeIntent` makes it, with the effects it has when all goes well. */
 export function planOf(intent: Action, { plan = {}, effects = {} }: PlanChanges = {}): SimulatedPlan {
   const [positionAfter, balances, loss] = outcomes[intent.kind]
   const equity = dollars('46000')
-  const lastValidBlock = BLOCK + 3n
   const made: Plan = {
     intentId: '00' as IntentId,
     chainId: book.chainId,
     account: owner,
-    calls: encodeIntent(intent, snapshot, book, {
-      minHealthFactor: policy.healthFactor.minAfter,
-      lastValidBlock,
-    }),
+    calls: callsOf(intent),
     delegateTo: at(0x51),
     gasLimit: 500_000n,
     maxFeePerGas: gweis('50'),
     maxPriorityFeePerGas: gweis('1'),
     block: { number: BLOCK, hash: snapshot.block.hash },
-    lastValidBlock,
+    lastValidBlock: LAST_VALID_BLOCK,
     policyVersion: policy.version,
     ...plan,
   }

@@ -1,5 +1,6 @@
 import { type Address, isAddressEqual } from 'viem'
 import type { Token } from '../core/addressBook.ts'
+import { InvariantError } from '../core/errors.ts'
 import type { Action } from '../core/intent.ts'
 import type { BalanceDelta, SimulatedPlan } from '../core/lifecycle.ts'
 import { findPosition } from '../core/snapshot.ts'
@@ -63,8 +64,15 @@ export const gasAtCap = (context: GuardContext, plan: SimulatedPlan): Usd | null
  */
 export function spendOf(context: GuardContext, plan: SimulatedPlan): Usd | null {
   const gas = gasAtCap(context, plan)
-  const fall = plan.effects.equity.before - plan.effects.equity.after
-  return gas === null ? null : usd((fall > 0n ? fall : 0n) + gas)
+  return gas === null ? null : usd(fallOf(plan.effects.equity) + gas)
+}
+
+function fallOf({ before, after }: SimulatedPlan['effects']['equity']): bigint {
+  const fall = before - after
+  if (fall > 0n) return fall
+  if (fall <= 0n) return 0n
+  // Neither: one of the two is no number, whatever its type says. Nothing may be taken for no loss.
+  throw new InvariantError('Equity was not measured.')
 }
 
 /** An asset behind a token of the account, and whether it counts for or against it. */
