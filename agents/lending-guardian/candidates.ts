@@ -2,6 +2,7 @@ import { isAddressEqual } from 'viem'
 import type { Action } from '../../runtime/core/intent.ts'
 import type { AccountData, PoolState, ReservePosition, ReserveState } from '../../runtime/core/snapshot.ts'
 import {
+  amountWorth,
   BPS,
   bps,
   mulDiv,
@@ -247,14 +248,17 @@ function deleveraging(
     const repayAmount = partOf(most, size)
     if (repayAmount === 0n) throw new InfeasibleActionError('deleverage', 'the amount rounds to nothing')
     const spent = quoteExactOut(pool, collateral.asset, repayAmount).amountIn
-    // aTokens round to their index, so one unit more than the exact quote is needed at least.
-    const maxCollateralIn = tokenAmount(portion(spent, bps(BPS + settings.quoteTolerance), 'up') + 1n)
-    if (maxCollateralIn > collateral.availableLiquidity)
-      throw new InfeasibleActionError('deleverage', 'the reserve does not hold that much of the collateral')
     const sold = usdValue(spent, collateral.price, collateral.decimals, 'up')
     const bought = usdValue(repayAmount, debt.price, debt.decimals, 'down')
-    if (sold > portion(bought, bps(BPS + settings.maxSlippage), 'down'))
-      throw new InfeasibleActionError('deleverage', 'the pool pays too little')
+    // aTokens round to their index, so one unit more than the exact quote is needed at least.
+    const tolerated = portion(spent, bps(BPS + settings.quoteTolerance), 'up') + 1n
+    // What the debt is worth must not fall short of what may be given for it by more than the slippage allowed.
+    const worth = usd(mulDiv(bought, BPS, BPS - settings.maxSlippage, 'down'))
+    const bearable = amountWorth(worth, collateral.price, collateral.decimals, 'down')
+    if (bearable <= spent) throw new InfeasibleActionError('deleverage', 'the pool pays too little')
+    const maxCollateralIn = tokenAmount(tolerated < bearable ? tolerated : bearable)
+    if (maxCollateralIn > collateral.availableLiquidity)
+      throw new InfeasibleActionError('deleverage', 'the reserve does not hold that much of the collateral')
     // FlashRepay pulls all that may be spent before it gives the rest back, and Aave looks in between.
     const worst = after(repayAmount, maxCollateralIn)
     requireHealthyAfterRelease('deleverage', worst, reserves, collateral.asset)

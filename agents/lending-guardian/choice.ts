@@ -1,7 +1,7 @@
 import type { Answer, Situation } from './schema.ts'
 
 /** Why a model's answer was not used. Programs match on these; never rename one. */
-export const fallbackReasons = [
+const fallbackReasons = [
   /** The server could not be reached, failed, or broke the connection. */
   'NO_ANSWER',
   /** The model's or the run's time was over. */

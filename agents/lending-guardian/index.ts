@@ -11,7 +11,7 @@ import { think } from './think.ts'
 import { createThoughts, requirePosition } from './thoughts.ts'
 import { raiseAlarm } from './trigger.ts'
 
-export type { GasEstimates, LendingGuardianOptions, Thresholds } from './options.ts'
+export type { LendingGuardianOptions } from './options.ts'
 
 /**
  * The agent that keeps a leveraged Aave position from being liquidated.

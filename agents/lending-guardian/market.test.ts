@@ -28,9 +28,15 @@ describe('recentReturnsBps', () => {
     )
   })
 
+  it('takes a single absurd answer for no return at all, and a crash for what it is', () => {
+    expect(returnsOf([1_600, 640, 1_600])).toEqual([0, 0])
+    expect(returnsOf([1_600, 640, 640])).toEqual([-6_000, 0])
+    expect(returnsOf([1_600, 1_200, 900])).toEqual([-2_500, -2_500])
+  })
+
   it('takes the last answer before each block where answers are rare or often', () => {
     // Sampled every 24 seconds, every other answer is seen.
-    expect(returnsOf([1_600, 9_999, 1_616, 9_999, 1_600], {}, 24)).toEqual([100, -99])
+    expect(returnsOf([1_600, 1_700, 1_616, 1_700, 1_600], {}, 24)).toEqual([100, -99])
     // Sampled every 6 seconds, each is seen twice.
     expect(returnsOf([1_600, 1_616, 1_600], {}, 6)).toEqual([0, 100, 0, -99])
   })

@@ -80,7 +80,7 @@ type Weighed = {
   readonly debt: number
   /** Dollars; what it is worth where no rounds are known. */
   readonly price: number
-  readonly recent: NonNullable<OracleReading['recent']>
+  readonly recent: Rounds
 }
 
 function weigh(part: PositionState['reserves'][number], { reserves, oracles, block }: Snapshot): Weighed[] {
@@ -93,10 +93,31 @@ function weigh(part: PositionState['reserves'][number], { reserves, oracles, blo
       collateral: toNumber(supplied, reserve.decimals) * threshold,
       debt: toNumber(debtBalance(part, reserve, block.timestamp), reserve.decimals),
       price: toNumber(reserve.price, 8),
-      recent: findReading(oracles, part.asset)?.recent ?? [],
+      recent: withoutSpikes(findReading(oracles, part.asset)?.recent ?? []),
     },
   ]
 }
+
+type Rounds = NonNullable<OracleReading['recent']>
+
+/** An answer this far from the median of itself and its neighbours, in basis points, is taken for a spike. */
+const SPIKE_BPS = 1_000n
+
+/**
+ * Answers without spikes: one that leaps by more than a tenth and is back with the next answer is replaced by the
+ * median of the three (a Hampel filter over a running median of three). A single absurd answer is no volatility. A
+ * fall, however steep, passes unchanged, because the middle of a falling triple is its median, and so does ordinary
+ * noise. The last answer has no successor yet: whether it can be trusted is judged by {@link findPriceProblem}.
+ */
+export const withoutSpikes = (rounds: Rounds): Rounds =>
+  rounds.map((round, index) => {
+    const [before, after] = [rounds[index - 1], rounds[index + 1]]
+    if (before === undefined || after === undefined) return round
+    const [, median] = [before.price, round.price, after.price].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
+    if (median === undefined) return round
+    const distance = round.price > median ? round.price - median : median - round.price
+    return distance * BPS > SPIKE_BPS * median ? { ...round, price: median } : round
+  })
 
 function coverAt(parts: readonly Weighed[], time: bigint): number | null {
   let collateral = 0

@@ -17,7 +17,7 @@ export type Thresholds = {
 }
 
 /** Gas that one transaction of each kind takes, with its assertions, on the contracts of FACTS: an estimate. */
-export type GasEstimates = { readonly repay: bigint; readonly deleverage: bigint; readonly supply: bigint }
+type GasEstimates = { readonly repay: bigint; readonly deleverage: bigint; readonly supply: bigint }
 
 export type LendingGuardianOptions = {
   readonly id: AgentId

@@ -22,7 +22,7 @@ export function silenceTracing(): void {
 }
 
 /** Something would hear what the model is asked, or what the graph holds. */
-export class OverheardError extends RialtoError {
+class OverheardError extends RialtoError {
   override readonly name = 'OverheardError'
   constructor(listeners: readonly string[]) {
     super('OVERHEARD', `Listeners are attached to the guardian's thinking: ${listeners.join(', ')}.`, {

@@ -21,10 +21,10 @@ const basisPoints = z.number().int().min(0).max(10_000)
 const healthFactor = z.number().min(0).max(HEALTH_FACTOR_CAP).multipleOf(0.01)
 
 /** What a candidate does. `wait` is always among the candidates, so that saying nothing is never the only way to wait. */
-export const candidateKindSchema = z.enum(['repay', 'deleverage', 'add-collateral', 'wait'])
+const candidateKindSchema = z.enum(['repay', 'deleverage', 'add-collateral', 'wait'])
 
 /** What a candidate would lead to at one size, as the protocols' pure math projects it. */
-export const projectionSchema = z.strictObject({
+const projectionSchema = z.strictObject({
   /** Per cent of the candidate's maximum. */
   size: percent,
   /** Rounded down to 0.01 and capped at {@link HEALTH_FACTOR_CAP}. */
@@ -35,7 +35,7 @@ export const projectionSchema = z.strictObject({
   debtAfter: z.number().min(0).max(1).multipleOf(0.01),
 })
 
-export const candidateSchema = z.strictObject({
+const candidateSchema = z.strictObject({
   id: z.string().regex(/^c[1-9]\d?$/),
   kind: candidateKindSchema,
   /** The smallest and largest size that may be chosen, in per cent of the candidate's maximum, both included. */

@@ -14,19 +14,20 @@ import {
  * usual day of 12-second blocks. With 64 returns it hardly counts; with none it is all there is, and not to know
  * is no reason to be calm.
  */
-export const PRIOR_VOLATILITY = 0.002
+const PRIOR_VOLATILITY = 0.002
 
 /**
  * How uncertain the measured volatility is taken to be: four times in five it holds, once in five it is three
- * times as high. The mixture has a kurtosis of 7.9, which is near that of hourly ETH returns (a Gaussian has 3).
+ * times as high. A fall beyond three measured standard deviations then has a probability of 3.3 %. A Gaussian
+ * would say 0.13 %; in the hourly returns of ETH from 2020 to 2025 it was 1.2 %. The careful side is meant.
  */
-export const REGIMES: readonly Regime[] = [
+const REGIMES: readonly Regime[] = [
   { weight: 0.8, multiple: 1 },
   { weight: 0.2, multiple: 3 },
 ]
 
 /** What the analyst expects of one candidate at one size, every number cut to six significant digits. */
-export type Assessment = {
+type Assessment = {
   readonly candidate: Candidate
   readonly projection: Projection
   /** Probability of a health factor under 1 within the horizon. */

@@ -9,7 +9,7 @@
 import { InvariantError } from '../../../runtime/core/errors.ts'
 
 /** RiskMetrics' decay factor for daily returns; at one return per block it remembers about 16 blocks. */
-export const RISKMETRICS_LAMBDA = 0.94
+const RISKMETRICS_LAMBDA = 0.94
 
 // W. J. Cody's rational Chebyshev approximations, as in his CALERF (SPECFUN, netlib.org/specfun/erf).
 // The highest coefficient stands where CALERF keeps it: last in each numerator.

@@ -16,7 +16,7 @@ const toolSchema = z.looseObject({
 })
 
 /** A chat completion as asked for. Sampling parameters are accepted and change nothing: there is no sampling. */
-export const chatRequestSchema = z.looseObject({
+const chatRequestSchema = z.looseObject({
   model: z.string(),
   messages: z.array(z.looseObject({ role: z.string(), content: contentSchema.nullish() })).min(1),
   stream: z.boolean().nullish(),

@@ -32,7 +32,7 @@ export type ReferenceAnalyst = {
 }
 
 /** The address to listen on is taken or not ours to take. */
-export class AnalystListenError extends RialtoError {
+class AnalystListenError extends RialtoError {
   override readonly name = 'AnalystListenError'
   constructor(port: number, cause: unknown) {
     super('ANALYST_LISTEN', `The reference analyst cannot listen on 127.0.0.1:${port}.`, {
@@ -78,7 +78,7 @@ export async function startReferenceAnalyst({
 }
 
 /** The API as a fetch handler, for whoever serves it otherwise. */
-export function createAnalystApp(clock: Clock): Hono {
+function createAnalystApp(clock: Clock): Hono {
   const app = new Hono()
   const limit = bodyLimit({
     maxSize: MAX_BODY_BYTES,
