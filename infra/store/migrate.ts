@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { readMigrationFiles } from 'drizzle-orm/migrator'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { migrate } from 'drizzle-orm/node-postgres/migrator'
-import type { PoolClient } from 'pg'
+import type { Pool, PoolClient } from 'pg'
 import { packageRoot } from '../process/packageRoot.ts'
 import { DatabaseRefusedError, DatabaseTooNewError } from './errors.ts'
 
@@ -18,26 +18,44 @@ const OLDEST_SERVER = 140_000
 /**
  * Brings the database to this version's schema: every missing migration, in one transaction.
  *
- * @param client a connection that does nothing else meanwhile
  * @throws {DatabaseRefusedError} when the server is too old or read-only.
  * @throws {DatabaseTooNewError} when the database holds a migration that this version does not know.
  */
-export async function migrateDatabase(client: PoolClient, where: string): Promise<void> {
+export async function migrateDatabase(pool: Pool, where: string): Promise<void> {
+  const migrationsFolder = join(packageRoot(import.meta.url), 'infra/store/migrations')
+  await withMigrationLock(pool, async (client) => {
+    await refuseServer(client, where)
+    await refuseNewer(client, where, migrationsFolder)
+    await migrate(drizzle(client), { migrationsFolder, migrationsSchema: SCHEMA, migrationsTable: TABLE })
+  })
+}
+
+/**
+ * Does something while no other process migrates the database.
+ *
+ * @param work is given the connection that holds the lock; with the embedded database it must use no other one
+ */
+export async function withMigrationLock<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect()
+  try {
+    await client.query('SELECT pg_advisory_lock($1)', [LOCK])
+    try {
+      return await work(client)
+    } finally {
+      await client.query('SELECT pg_advisory_unlock($1)', [LOCK])
+    }
+  } finally {
+    client.release()
+  }
+}
+
+async function refuseServer(client: PoolClient, where: string): Promise<void> {
   const { rows } = await client.query<{ version: number; read_only: boolean }>(
     `SELECT current_setting('server_version_num')::int AS version,
             current_setting('transaction_read_only')::bool AS read_only`,
   )
   if ((rows[0]?.version ?? 0) < OLDEST_SERVER) throw new DatabaseRefusedError('DATABASE_TOO_OLD', where)
   if (rows[0]?.read_only) throw new DatabaseRefusedError('DATABASE_READ_ONLY', where)
-
-  const migrationsFolder = join(packageRoot(import.meta.url), 'infra/store/migrations')
-  await client.query('SELECT pg_advisory_lock($1)', [LOCK])
-  try {
-    await refuseNewer(client, where, migrationsFolder)
-    await migrate(drizzle(client), { migrationsFolder, migrationsSchema: SCHEMA, migrationsTable: TABLE })
-  } finally {
-    await client.query('SELECT pg_advisory_unlock($1)', [LOCK])
-  }
 }
 
 async function refuseNewer(client: PoolClient, where: string, migrationsFolder: string): Promise<void> {

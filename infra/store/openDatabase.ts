@@ -30,7 +30,7 @@ export type DatabaseOptions = (
       readonly url: string
     }
 ) & {
-  /** Told when a connection breaks while nothing uses it, or the embedded database dies. The next query throws it. */
+  /** Told once if the embedded database dies while it is open. Every query from then on throws the same. */
   readonly onFailure?: (error: RialtoError) => void
 }
 
@@ -53,15 +53,16 @@ const STATEMENT_TIMEOUT_MS = 30_000
  *   process.env.DATABASE_URL ? { url: process.env.DATABASE_URL } : { directory: '.rialto' })
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  return 'url' in options ? openServer(options.url, options) : openDirectory(options.directory, options)
+  return 'url' in options ? openServer(options.url) : openDirectory(options.directory, options)
 }
 
-type Hooks = Pick<DatabaseOptions, 'onFailure'>
-
-async function openDirectory(directory: string, { onFailure }: Hooks): Promise<Database> {
+async function openDirectory(
+  directory: string,
+  { onFailure }: Pick<DatabaseOptions, 'onFailure'>,
+): Promise<Database> {
   const where = join(directory, 'journal')
   const embedded = await openEmbedded(where, onFailure)
-  return ready('embedded', where, embedded.close, onFailure, {
+  return ready('embedded', where, embedded.close, {
     // pg insists on a user and a database; the embedded one has these and asks for no password.
     user: 'postgres',
     database: 'postgres',
@@ -72,9 +73,9 @@ async function openDirectory(directory: string, { onFailure }: Hooks): Promise<D
   })
 }
 
-async function openServer(url: string, { onFailure }: Hooks): Promise<Database> {
+async function openServer(url: string): Promise<Database> {
   const where = redactUrl(url)
-  return ready('postgres', where, async () => {}, onFailure, {
+  return ready('postgres', where, async () => {}, {
     connectionString: url,
     max: POOL_SIZE,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -88,27 +89,25 @@ async function ready(
   kind: Database['kind'],
   where: string,
   closeServer: () => Promise<void>,
-  onFailure: Hooks['onFailure'],
   config: PoolConfig,
 ): Promise<Database> {
   const pool = new Pool(config)
-  // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
-  pool.on('error', (error) => onFailure?.(toDatabaseError(error, where, 'stay connected')))
+  // An idle connection that breaks is replaced by the pool, and what broke it shows in the next query if it lasts;
+  // without a listener it would end the process.
+  pool.on('error', () => {})
   try {
-    const client = await pool.connect().catch((error) => {
-      throw toConnectError(error, where)
-    })
-    try {
-      await migrateDatabase(client, where)
-    } catch (error) {
-      throw toDatabaseError(error, where, 'take the schema')
-    } finally {
-      client.release()
-    }
+    // A connection of its own first, so that what is wrong with the server is told apart from what is wrong with us.
+    await pool.connect().then(
+      (client) => client.release(),
+      (error) => {
+        throw toConnectError(error, where)
+      },
+    )
+    await migrateDatabase(pool, where)
   } catch (error) {
     await pool.end()
     await closeServer()
-    throw error
+    throw toDatabaseError(error, where, 'take the schema')
   }
   let closing: Promise<void> | null = null
   return {
