@@ -224,7 +224,7 @@ describe('limits', () => {
           for (const { guard, allowed } of strict.findings) if (allowed) expect(denied).not.toContain(guard)
         },
       ),
-      { numRuns: 500 },
+      { numRuns: 250 },
     )
   })
 

@@ -8,7 +8,7 @@ type Refused = { readonly input?: unknown; readonly code?: string | undefined }
 /** Enough of a value to recognise it by. Policies hold no secrets. */
 function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value)
-  return text.length <= 40 ? text : `${text.slice(0, 39)}…`
+  return text.length <= 60 ? text : `${text.slice(0, 59)}…`
 }
 
 /** One sentence for a field that is missing or wrong, saying what belongs there. */
