@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { agentId } from '../../runtime/core/ids.ts'
 import { parseIntent } from '../../runtime/core/intent.ts'
 import type { Snapshot } from '../../runtime/core/snapshot.ts'
 import { bps, MAX_UINT256, usd, usdValue, WAD } from '../../runtime/core/units.ts'
@@ -8,17 +7,12 @@ import { quoteExactOut } from '../../runtime/protocols/uniswap-v3/quote.ts'
 import { enumerateCandidates, type FeasibleCandidate, LEAST_GAIN } from './candidates.ts'
 import { type LendingGuardianOptions, settle } from './options.ts'
 import { gather, type Scene } from './scene.ts'
-import { account, assets, pool, type SnapshotOptions, snapshotOf, thresholds } from './testSnapshot.ts'
+import { testOptions } from './testGuardian.ts'
+import { assets, type SnapshotOptions, snapshotOf, thresholds } from './testSnapshot.ts'
 
 const settingsOf = (options: Partial<LendingGuardianOptions> = {}) =>
   settle({
-    id: agentId('guardian'),
-    account,
-    thresholds,
-    assets: [assets.weth, assets.usdc],
-    pools: [pool],
-    wrappedNative: assets.weth,
-    model: null,
+    ...testOptions,
     ...options,
   })
 const sceneOf = (snapshot: Snapshot): Scene => {
@@ -28,15 +22,9 @@ const sceneOf = (snapshot: Snapshot): Scene => {
   if ('obstacle' in scene) throw new RangeError(scene.obstacle)
   return scene
 }
-const candidatesOf = (options: SnapshotOptions | Snapshot = {}, settings = settingsOf()) =>
-  enumerateCandidates(
-    sceneOf(
-      'block' in options && typeof options.block === 'object'
-        ? (options as Snapshot)
-        : snapshotOf(options as SnapshotOptions),
-    ),
-    settings,
-  )
+const candidatesIn = (snapshot: Snapshot, settings = settingsOf()) =>
+  enumerateCandidates(sceneOf(snapshot), settings)
+const candidatesOf = (options: SnapshotOptions = {}) => candidatesIn(snapshotOf(options))
 const kinds = (candidates: readonly FeasibleCandidate[]) => candidates.map(({ id, kind }) => `${id} ${kind}`)
 const find = (candidates: readonly FeasibleCandidate[], kind: FeasibleCandidate['kind']) => {
   const found = candidates.find((candidate) => candidate.kind === kind)
@@ -54,7 +42,7 @@ describe('enumerateCandidates', () => {
       'c4 wait',
     ])
     expect(kinds(candidatesOf())).toEqual(['c1 deleverage', 'c2 wait'])
-    expect(kinds(candidatesOf({}, settingsOf({ maxSlippage: bps(1n) })))).toEqual(['c1 wait'])
+    expect(kinds(candidatesIn(snapshotOf(), settingsOf({ maxSlippage: bps(1n) })))).toEqual(['c1 wait'])
   })
 
   it('projects a repayment to the wei', () => {
@@ -96,7 +84,7 @@ describe('enumerateCandidates', () => {
 
   it('projects a deleverage with the pool’s own quote', () => {
     const snapshot = snapshotOf()
-    const { steps } = find(candidatesOf(snapshot), 'deleverage')
+    const { steps } = find(candidatesIn(snapshot), 'deleverage')
     const step = steps.find(({ size }) => size === 25)
     const [state] = snapshot.pools
     if (state === undefined || step?.action?.kind !== 'deleverage')
@@ -136,12 +124,12 @@ describe('enumerateCandidates', () => {
 
   it('leaves out what the protocol would refuse', () => {
     const base = snapshotOf({ wallet: { weth: ETHER, usdc: 600_000_000n } })
-    const with_ = (change: object) => ({
+    const changed = (change: object) => ({
       ...base,
       reserves: base.reserves.map((reserve) => ({ ...reserve, ...change })),
     })
-    expect(kinds(candidatesOf(with_({ isFrozen: true })))).toEqual(['c1 repay', 'c2 deleverage', 'c3 wait'])
-    expect(kinds(candidatesOf(with_({ availableLiquidity: 0n })))).toEqual([
+    expect(kinds(candidatesIn(changed({ isFrozen: true })))).toEqual(['c1 repay', 'c2 deleverage', 'c3 wait'])
+    expect(kinds(candidatesIn(changed({ availableLiquidity: 0n })))).toEqual([
       'c1 repay',
       'c2 add-collateral',
       'c3 wait',

@@ -3,11 +3,9 @@ import { awaitAllCallbacks } from '@langchain/core/callbacks/promises'
 import { registerConfigureHook } from '@langchain/core/context'
 import { ChatOpenAI } from '@langchain/openai'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { agentId, runId } from '../../runtime/core/ids.ts'
-import { createLendingGuardian } from './index.ts'
 import { assertNotOverheard, silenceTracing } from './privacy.ts'
+import { analyse, testGuardian, worried } from './testGuardian.ts'
 import { type ScriptedModel, says, startScriptedModel } from './testModel.ts'
-import { account, assets, pool, snapshotOf, thresholds } from './testSnapshot.ts'
 
 let model: ScriptedModel
 beforeAll(async () => {
@@ -32,22 +30,7 @@ const turnTracingOn = () => {
   vi.stubEnv('LANGSMITH_API_KEY', 'ls-key')
   vi.stubEnv('LANGSMITH_ENDPOINT', 'http://127.0.0.1:1')
 }
-const guardianOf = (chat: ChatOpenAI) =>
-  createLendingGuardian({
-    id: agentId('guardian'),
-    account,
-    thresholds,
-    assets: [assets.weth, assets.usdc],
-    pools: [pool],
-    wrappedNative: assets.weth,
-    model: { chat, name: 'scripted' },
-  })
-const worried = snapshotOf()
-const context = {
-  runId: runId(agentId('guardian'), worried.block.hash),
-  threadId: 'thread',
-  signal: new AbortController().signal,
-}
+const guardianOf = (chat: ChatOpenAI) => testGuardian({ model: { chat, name: 'scripted' } })
 
 describe('tracing', () => {
   it('is off whatever the environment says, and said again after the agent was made', async () => {
@@ -69,7 +52,7 @@ describe('tracing', () => {
     model.script = says({ candidate: 'c1', size: 40, reason: 'Private.' })
     const guardian = guardianOf(chat)
     turnTracingOn()
-    expect(await guardian.analyse(worried, context)).toMatchObject({ source: 'model', fallbackReason: null })
+    expect(await analyse(guardian, worried)).toMatchObject({ source: 'model', fallbackReason: null })
     await awaitAllCallbacks()
     expect(new Set(hosts)).toEqual(new Set([new URL(model.url).host]))
     expect(printed).not.toHaveBeenCalled()
@@ -100,7 +83,7 @@ describe('listeners', () => {
     const guardian = guardianOf(chat)
     chat.callbacks = [callback]
     model.bodies.length = 0
-    expect(await guardian.analyse(worried, context)).toMatchObject({
+    expect(await analyse(guardian, worried)).toMatchObject({
       source: 'fallback',
       fallbackReason: 'OVERHEARD',
       inferenceCalls: 0,
@@ -117,7 +100,7 @@ describe('listeners', () => {
     const guardian = guardianOf(model.chat)
     vi.stubEnv('SPY_ON_MODELS', 'true')
     expect(() => guardianOf(model.chat)).toThrow('spy')
-    expect(await guardian.analyse(worried, context)).toMatchObject({
+    expect(await analyse(guardian, worried)).toMatchObject({
       fallbackReason: 'OVERHEARD',
       inferenceCalls: 0,
     })

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { formatUnits } from 'viem'
 import { describe, expect, it } from 'vitest'
-import { agentId } from '../../runtime/core/ids.ts'
 import type { Snapshot } from '../../runtime/core/snapshot.ts'
 import { usd, wad } from '../../runtime/core/units.ts'
 import { enumerateCandidates } from './candidates.ts'
@@ -10,16 +9,12 @@ import { buildPrompt } from './prompt.ts'
 import { gather } from './scene.ts'
 import { GAS_COST_BUCKETS_BPS, type Situation, situationSchema } from './schema.ts'
 import { describeSituation } from './situation.ts'
-import { account, assets, pool, snapshotOf, thresholds } from './testSnapshot.ts'
+import { testOptions } from './testGuardian.ts'
+import { snapshotOf, thresholds } from './testSnapshot.ts'
 
 const settings = settle({
-  id: agentId('guardian'),
-  account,
+  ...testOptions,
   thresholds: { ...thresholds, target: wad(1_301_000_000_000_000_000n) },
-  assets: [assets.weth, assets.usdc],
-  pools: [pool],
-  wrappedNative: assets.weth,
-  model: null,
 })
 const situationOf = (snapshot: Snapshot): Situation => {
   const [position] = snapshot.positions
@@ -105,13 +100,9 @@ describe('the prompt', () => {
     fc.assert(
       fc.property(worlds, ({ cents, supplied, leverage, usdc, weth, liquidity, block, shift, moves }) => {
         const price = cents * 10n ** 6n
-        const answers = moves.reduceRight<bigint[]>(
-          (list, move) => {
-            const [next = price] = list
-            return [(next * 10_000n) / BigInt(10_000 + move), ...list]
-          },
-          [price],
-        )
+        const answers = [price]
+        for (const move of moves.toReversed())
+          answers.unshift(((answers[0] ?? price) * 10_000n) / BigInt(10_000 + move))
         const snapshot = snapshotOf({
           price: usd(price),
           poolPrice: usd((price * shift) / 10_000n),

@@ -3,11 +3,9 @@ import { PGLiteSocketServer } from '@electric-sql/pglite-socket'
 import { PostgresSaver } from '@langchain/langgraph-checkpoint-postgres'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createLendingGuardian } from '../../agents/lending-guardian/index.ts'
-import { account, assets, pool, snapshotOf, thresholds } from '../../agents/lending-guardian/testSnapshot.ts'
+import { analyse, testGuardian } from '../../agents/lending-guardian/testGuardian.ts'
+import { snapshotOf } from '../../agents/lending-guardian/testSnapshot.ts'
 import type { Agent } from '../../runtime/core/agent.ts'
-import { agentId, runId } from '../../runtime/core/ids.ts'
-import type { Snapshot } from '../../runtime/core/snapshot.ts'
 import { usd } from '../../runtime/core/units.ts'
 import { REFERENCE_ANALYST } from './analyst/reply.ts'
 import { type ReferenceAnalyst, startReferenceAnalyst } from './analyst/server.ts'
@@ -37,27 +35,9 @@ afterAll(async () => {
   await analyst.close()
 })
 
-const id = agentId('guardian')
 async function guardian(): Promise<Agent> {
   const { model, name } = await createChatModel({ url: analyst.url })
-  return createLendingGuardian({
-    id,
-    account,
-    thresholds,
-    assets: [assets.weth, assets.usdc],
-    pools: [pool],
-    wrappedNative: assets.weth,
-    model: { chat: model, name },
-    checkpointer,
-  })
-}
-const analyse = (agent: Agent, snapshot: Snapshot, epoch = 'epoch') => {
-  const run = runId(id, snapshot.block.hash)
-  return agent.analyse(snapshot, {
-    runId: run,
-    threadId: `${epoch}/${run}`,
-    signal: new AbortController().signal,
-  })
+  return testGuardian({ model: { chat: model, name }, checkpointer })
 }
 /** A crash in 12 % over 30 blocks, or the same price all the time. */
 const answers = (last: bigint, fall: bigint) =>
@@ -101,7 +81,9 @@ describe('the guardian with the reference analyst and checkpoints in PostgreSQL'
   it('gives the same analysis on the same snapshot, thought anew or remembered', async () => {
     const snapshot = snapshotOf({ wallet: { usdc: 600_000_000n, weth: 10n ** 17n }, block: 4n })
     const first = await analyse(await guardian(), snapshot)
-    expect(await analyse(await guardian(), structuredClone(snapshot), 'another epoch')).toEqual(first)
+    expect(await analyse(await guardian(), structuredClone(snapshot), undefined, 'another epoch')).toEqual(
+      first,
+    )
     expect(await analyse(await guardian(), snapshot)).toEqual(first)
   })
 
