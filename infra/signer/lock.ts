@@ -13,7 +13,7 @@ import { SignerError } from './errors.ts'
  * @returns lets go of it
  * @throws {SignerError} `SIGNER_LOCKED` or `LEDGER_UNWRITABLE`.
  */
-export async function lockFolder(path: string, patience = 5_000): Promise<() => void> {
+export async function lockFolder(path: string, patience = 3_000): Promise<() => void> {
   const deadline = performance.now() + patience
   for (;;) {
     if (create(path)) return () => rmSync(path, { force: true })
@@ -36,7 +36,7 @@ export async function lockFolder(path: string, patience = 5_000): Promise<() => 
 function create(path: string): boolean {
   try {
     const fd = openSync(path, 'wx', 0o600)
-    writeSync(fd, `${process.pid} ${startOf(process.pid) ?? '-'}\n`)
+    writeSync(fd, `${process.pid} ${stateOf(process.pid)?.start ?? '-'}\n`)
     closeSync(fd)
     return true
   } catch (error) {
@@ -79,18 +79,20 @@ function isAlive(holder: string): boolean {
     // EPERM: there is such a process, of another user.
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
   }
-  const now = startOf(Number(pid))
-  return start === '-' || now === null || now === start
+  const now = stateOf(Number(pid))
+  // A zombie has a pid until somebody reaps it, and holds nothing any more.
+  return now === null || (now.state !== 'Z' && (start === '-' || now.start === start))
 }
 
-/** When a process started, in ticks since boot; null where there is no /proc. */
-function startOf(pid: number): string | null {
+/** A process's state and when it started, in ticks since boot; null where there is no /proc to tell. */
+function stateOf(pid: number): { state: string; start: string } | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The command's name, in parentheses, may hold anything; the 22nd field is the 20th after it.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null
+    // The command's name, in parentheses, may hold anything. State is the first field after it, start the 20th.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return { state: fields[0] ?? '', start: fields[19] ?? '' }
   } catch {
-    // Not Linux, or the process is gone: then the pid alone has to tell.
+    // Not Linux, or the process went this moment: then the pid alone has to tell.
     return null
   }
 }

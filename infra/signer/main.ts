@@ -4,6 +4,7 @@ import {
   type Answer,
   decodeLine,
   encodeMessage,
+  idOf,
   lineSplitter,
   type Message,
   parseLookup,
@@ -47,8 +48,10 @@ async function answer(line: string): Promise<void> {
   let id = 0
   let isStart = false
   try {
-    const message = parseMessage(decodeLine(line))
-    id = message.id
+    const value = decodeLine(line)
+    // So that whoever asks wrongly learns of it too.
+    id = idOf(value)
+    const message = parseMessage(value)
     isStart = message.method === 'start'
     send({ id, result: await handle(message) })
   } catch (error) {
@@ -75,5 +78,9 @@ pipe.on(
   'data',
   lineSplitter((line) => void answer(line)),
 )
-pipe.on('end', () => end(0))
+// Nobody reads any more.
+pipe.on('end', () => {
+  running?.close()
+  process.exit(0)
+})
 pipe.on('error', () => process.exit(1))

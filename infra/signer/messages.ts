@@ -158,6 +158,12 @@ function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   })
 }
 
+/** The id of a message that may otherwise be malformed; 0 when it has none. */
+export function idOf(value: unknown): number {
+  const id = typeof value === 'object' && value !== null ? (value as { id?: unknown }).id : undefined
+  return typeof id === 'number' && Number.isSafeInteger(id) && id > 0 ? id : 0
+}
+
 export const parseMessage = (value: unknown): Message => parse(message, value)
 export const parseSignRequest = (value: unknown): SignRequest => parse(signRequest, value)
 export const parseLookup = (value: unknown) => parse(lookupRequest, value)
