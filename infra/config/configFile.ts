@@ -58,7 +58,7 @@ const agent = section({
 export const configFile = section({
   chain: z
     .discriminatedUnion('kind', [world, rpc], {
-      error: expected('{ kind: "world" }, or { kind: "rpc", chainId, addressBook, rpcUrl }'),
+      error: 'is not known: write { kind: "world" }, or { kind: "rpc", chainId, addressBook, rpcUrl }',
     })
     .optional(),
   agents: z

@@ -2,9 +2,8 @@ import { z } from 'zod'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
 import { account, expected, section } from '../../runtime/guards/policyFields.ts'
 import { knownContracts } from '../../runtime/protocols/contracts.ts'
-import { ConfigError } from './errors.ts'
-import { JsonSyntaxError, readJson } from './readJson.ts'
-import { readText } from './readText.ts'
+import { ConfigError, type ConfigIssue } from './errors.ts'
+import { readJsonFile } from './readJsonFile.ts'
 
 const whole = (min: number, max: number) => {
   const error = expected(`a whole number from ${min} to ${max}`)
@@ -52,7 +51,8 @@ const addressBook = section({
  * @throws {AmbiguousAddressBookError} when two contracts share an address or a name.
  */
 export async function loadAddressBook(path: string): Promise<AddressBook> {
-  const json = locate(await readText('the address book', path), path)
+  const wrong = (issue: ConfigIssue, cause: unknown) => new ConfigError([issue], path, cause)
+  const json = await readJsonFile('the address book', path, wrong)
   const result = addressBook.safeParse(json.value)
   const issues = result.success
     ? [...contradictions(result.data)]
@@ -88,15 +88,5 @@ function* contradictions(book: z.output<typeof addressBook>) {
     if (!tokens.has(pool.token1)) yield unknown([...path, 'token1'])
     if (pool.token0.toLowerCase() >= pool.token1.toLowerCase())
       yield { path: [...path, 'token0'], message: 'is not below token1: exchange the two' }
-  }
-}
-
-function locate(text: string, path: string) {
-  try {
-    return readJson(text)
-  } catch (error) {
-    if (!(error instanceof JsonSyntaxError)) throw error
-    const message = `is no JSON: ${error.reason} (column ${error.column})`
-    throw new ConfigError([{ path: [], message, line: error.line }], path, error)
   }
 }

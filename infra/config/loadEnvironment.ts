@@ -15,13 +15,13 @@ export type Environment = {
 /** What is wrong with a value, or null. Must not repeat the value. */
 type Check = (value: string) => string | null
 
+// What a value begins with is not repeated either: of something that is no URL it may be the secret itself.
 const urlOf =
   (protocols: readonly string[], example: string): Check =>
-  (value) => {
-    if (!URL.canParse(value)) return `is no URL: write it like ${example}`
-    const { protocol } = new URL(value)
-    return protocols.includes(protocol) ? null : `begins with ${protocol}//: write it like ${example}`
-  }
+  (value) =>
+    URL.canParse(value) && protocols.includes(new URL(value).protocol) && new URL(value).host !== ''
+      ? null
+      : `is no ${protocols.map((protocol) => `${protocol}//`).join(' or ')} URL: write it like ${example}`
 
 const printable: Check = (value) =>
   /^[\x21-\x7e]+$/.test(value)

@@ -1,6 +1,5 @@
 import { checkPolicy, type Policy, PolicyError } from '../../runtime/guards/policy.ts'
-import { JsonSyntaxError, type LocatedJson, readJson } from './readJson.ts'
-import { readText } from './readText.ts'
+import { readJsonFile } from './readJsonFile.ts'
 
 /**
  * Reads a policy file.
@@ -11,21 +10,11 @@ import { readText } from './readText.ts'
  * @example (await loadPolicy('policies/lending-guardian.json')).mode // 'execute'
  */
 export async function loadPolicy(path: string): Promise<Policy> {
-  const json = locate(await readText('the policy', path), path)
+  const json = await readJsonFile('the policy', path, (issue) => new PolicyError([issue], path))
   const checked = checkPolicy(json.value)
   if ('policy' in checked) return checked.policy
   throw new PolicyError(
     checked.issues.map((issue) => ({ ...issue, line: json.lineOf(issue.path) })),
     path,
   )
-}
-
-function locate(text: string, path: string): LocatedJson {
-  try {
-    return readJson(text)
-  } catch (error) {
-    if (!(error instanceof JsonSyntaxError)) throw error
-    const message = `is no JSON: ${error.reason} (column ${error.column})`
-    throw new PolicyError([{ path: [], message, line: error.line }], path)
-  }
 }

@@ -5,7 +5,8 @@ import { createJiti } from 'jiti'
 import { describeError } from '../../runtime/core/errors.ts'
 import { configFile, type ParsedConfigFile } from './configFile.ts'
 import { ConfigError, ConfigFileError, type ConfigIssue } from './errors.ts'
-import { JsonSyntaxError, type LocatedJson, readJson } from './readJson.ts'
+import type { LocatedJson } from './readJson.ts'
+import { readJsonFile } from './readJsonFile.ts'
 import { readText } from './readText.ts'
 
 /** Looked for in the working folder, in this order. */
@@ -37,7 +38,13 @@ export async function readConfigFile(path?: string): Promise<ConfigFileContent> 
   const file = path === undefined ? requireConfig() : resolve(path)
   const shown = relative(process.cwd(), file) || file
   const { value, lineOf } =
-    extname(file) === '.json' ? await readJsonFile(file, shown) : await importFile(file, shown)
+    extname(file) === '.json'
+      ? await readJsonFile(
+          'the configuration',
+          shown,
+          (issue, cause) => new ConfigError([issue], shown, cause),
+        )
+      : await importFile(file, shown)
   const fail = (issues: readonly ConfigIssue[]): never => {
     throw new ConfigError(
       issues.map((issue) => ({ ...issue, ...(lineOf === null ? {} : { line: lineOf(issue.path) }) })),
@@ -69,24 +76,15 @@ function requireConfig(): string {
 /** A configuration before it is checked. `lineOf` is null where lines are not known: in code. */
 type Read = { readonly value: unknown; readonly lineOf: LocatedJson['lineOf'] | null }
 
-async function readJsonFile(file: string, shown: string): Promise<Read> {
-  const text = await readText('the configuration', file)
-  try {
-    return readJson(text)
-  } catch (error) {
-    if (!(error instanceof JsonSyntaxError)) throw error
-    const message = `is no JSON: ${error.reason} (column ${error.column})`
-    throw new ConfigError([{ path: [], message, line: error.line }], shown, error)
-  }
-}
-
 /** Runs a configuration file that is code. It may import `rialto/config` wherever it lies. */
 async function importFile(file: string, shown: string): Promise<Read> {
-  await readText('the configuration', file)
+  // Only to say in one line why it cannot be read.
+  await readText('the configuration', shown)
   const own = fileURLToPath(import.meta.url)
   const jiti = createJiti(own, {
     fsCache: false,
     moduleCache: false,
+    interopDefault: false,
     alias: { 'rialto/config': resolve(dirname(own), `defineConfig${extname(own)}`) },
   })
   const module = await jiti.import<{ default?: unknown }>(file).catch((error: unknown) => {

@@ -11,6 +11,7 @@ const HARMLESS = 16
 export function redactUrl(text: string): string {
   if (!URL.canParse(text)) return '…'
   const url = new URL(text)
+  if (url.host === '') return '…'
   const user = url.username === '' && url.password === '' ? '' : '…@'
   const path = url.pathname
     .split('/')

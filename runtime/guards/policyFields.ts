@@ -5,8 +5,11 @@ import { type Bps, bps, parseDecimal, type Usd, usd, type Wad, type Wei, wad, we
 /** What zod hands to an error function. */
 type Refused = { readonly input?: unknown; readonly code?: string | undefined }
 
-/** Enough of a value to recognise it by. Policies hold no secrets. */
+/** Enough of a value to recognise it by; of what may hold a secret (a URL, and whatever has parts) only its kind. */
 function shown(value: unknown): string {
+  if (Array.isArray(value)) return 'a list'
+  if (typeof value === 'object' && value !== null) return 'an object'
+  if (typeof value === 'string' && value.includes('://')) return 'a URL'
   const text = JSON.stringify(value) ?? String(value)
   return text.length <= 60 ? text : `${text.slice(0, 59)}…`
 }
