@@ -66,7 +66,7 @@ async function openDirectory(
     // pg insists on a user and a database; the embedded one has these and asks for no password.
     user: 'postgres',
     database: 'postgres',
-    stream: () => new PortStream(embedded.dial),
+    stream: () => new PortStream(embedded.line),
     max: 1,
     // Its one connection may well stay: a new one costs a session.
     idleTimeoutMillis: 0,

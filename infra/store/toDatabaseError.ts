@@ -20,8 +20,9 @@ const LOST = new Set(['57P01', '57P02', '57P03', '53300'])
  *
  * @param where the database, without a password
  * @param step what was tried, as in "refused to …"
+ * @returns what to throw: a defect of ours, which is no failure of the database, comes back as it is
  */
-export function toDatabaseError(error: unknown, where: string, step: string): RialtoError {
+export function toDatabaseError(error: unknown, where: string, step: string): unknown {
   const cause = innermost(error)
   if (cause instanceof RialtoError) return cause
   if (cause instanceof DatabaseError) {
@@ -33,11 +34,11 @@ export function toDatabaseError(error: unknown, where: string, step: string): Ri
       return new DatabaseLostError(where, `SQLSTATE ${state}`, cause)
     return new DatabaseFailedError(step, state, cause.constraint, TRANSIENT.has(state), cause)
   }
-  return new DatabaseLostError(where, firstLine(cause), cause)
+  return isConnectionError(cause) ? new DatabaseLostError(where, firstLine(cause), cause) : cause
 }
 
 /** Why a first connection failed, as an error of ours. */
-export function toConnectError(error: unknown, where: string): RialtoError {
+export function toConnectError(error: unknown, where: string): unknown {
   const cause = innermost(error)
   if (cause instanceof RialtoError) return cause
   if (cause instanceof DatabaseError) {
@@ -51,6 +52,15 @@ export function toConnectError(error: unknown, where: string): RialtoError {
   if (/password must be a string/.test(firstLine(cause)))
     return new DatabaseRefusedError('DATABASE_LOGIN', where)
   return new DatabaseUnreachableError(where, typeof code === 'string' ? code : firstLine(cause), cause)
+}
+
+/** The system gives a code for what happened to a socket; pg has only words for what it makes of it. */
+function isConnectionError(error: unknown): boolean {
+  const { code } = error as { code?: unknown }
+  if (typeof code === 'string' && /^E[A-Z]+$/.test(code)) return true
+  return /connection (terminated|timeout|error)|trying to connect|not queryable|after calling end/i.test(
+    firstLine(error),
+  )
 }
 
 /** drizzle wraps what pg threw, and a name with several addresses gives one error for each. */

@@ -2,19 +2,19 @@ import type { MessagePort } from 'node:worker_threads'
 
 /** What the worker is started with. */
 export type WorkerTask =
-  | { readonly kind: 'template'; readonly file: string }
-  | {
-      readonly kind: 'serve'
-      readonly dataDirectory: string
-      /** The image a new data directory is filled from; null when there is one already. */
-      readonly template: string | null
-    }
+  /** Fill a new data directory from an image, which is made first if it is not there, and end. */
+  | { readonly kind: 'fill'; readonly dataDirectory: string; readonly image: string }
+  /** Serve a data directory until told to close. */
+  | { readonly kind: 'serve'; readonly dataDirectory: string }
 
 /** What the worker is told. */
 export type ToWorker = { readonly kind: 'connect'; readonly port: MessagePort } | { readonly kind: 'close' }
 
-/** What the worker says. `failed` is its last word. */
-export type FromWorker =
-  | { readonly kind: 'ready' }
-  | { readonly kind: 'closed' }
-  | { readonly kind: 'failed'; readonly reason: string; readonly code: string | null }
+/** The last word of a worker, or of a connection to it. */
+export type Failure = { readonly kind: 'failed'; readonly reason: string; readonly code: string | null }
+
+/** What the worker says. */
+export type FromWorker = { readonly kind: 'ready' } | { readonly kind: 'closed' } | Failure
+
+/** What a connection says: bytes of PostgreSQL's protocol, until it fails. */
+export type FromConnection = Uint8Array | Failure

@@ -13,12 +13,12 @@ import {
   DiskFullError,
 } from '../errors.ts'
 import { lockDirectory } from './directoryLock.ts'
-import type { FromWorker, ToWorker, WorkerTask } from './messages.ts'
-import type { Dial } from './portStream.ts'
+import type { Failure, FromWorker, ToWorker, WorkerTask } from './messages.ts'
+import type { Line } from './portStream.ts'
 
 export type Embedded = {
-  /** Opens a connection; they are served one after the other. */
-  readonly dial: Dial
+  /** How connections are made; they are served one after the other. */
+  readonly line: Line
   close(): Promise<void>
 }
 
@@ -43,7 +43,7 @@ export async function openEmbedded(
   try {
     const database = await start(directory, onFailure)
     return {
-      dial: database.dial,
+      line: database.line,
       async close() {
         await database.close()
         lock.release()
@@ -59,25 +59,31 @@ async function start(directory: string, onFailure: (error: RialtoError) => void)
   const dataDirectory = join(directory, 'data')
   // There while the data directory is being filled: what a killed process left unfinished is begun again.
   const unfinished = join(directory, 'data.unfinished')
-  const isNew = !existsSync(dataDirectory) || existsSync(unfinished)
-  let template: string | null = null
-  if (isNew) {
+  if (!existsSync(dataDirectory) || existsSync(unfinished)) {
     onDisk(directory, () => {
       writeFileSync(unfinished, '')
       rmSync(dataDirectory, { recursive: true, force: true })
     })
-    template = await prepareTemplate(directory)
+    await fill(directory, dataDirectory)
+    onDisk(directory, () => rmSync(unfinished))
   }
-  const worker = startDatabaseWorker({ kind: 'serve', dataDirectory, template })
+  const worker = startDatabaseWorker({ kind: 'serve', dataDirectory })
   const opened = await firstWord(worker)
-  if (opened.kind === 'failed') {
-    // An image that cannot be unpacked is made anew the next time.
-    if (template !== null) rmSync(template, { force: true })
-    await worker.terminate()
-    throw failureOf(directory, opened, (reason) => new DatabaseCorruptError(directory, reason))
-  }
-  if (isNew) onDisk(directory, () => rmSync(unfinished, { force: true }))
-  return connectable(worker, directory, onFailure)
+  if (opened.kind === 'ready') return connectable(worker, directory, onFailure)
+  await worker.terminate()
+  throw failureOf(directory, opened, (reason) => new DatabaseCorruptError(directory, reason))
+}
+
+/** Fills a new data directory, in a thread that ends: initdb leaves half a gigabyte behind that nothing else gives back. */
+async function fill(directory: string, dataDirectory: string): Promise<void> {
+  const image = imageFile(directory)
+  const worker = startDatabaseWorker({ kind: 'fill', dataDirectory, image })
+  const filled = await firstWord(worker)
+  await worker.terminate()
+  if (filled.kind === 'ready') return
+  // One that cannot be unpacked is made anew the next time.
+  rmSync(image, { force: true })
+  throw failureOf(directory, filled, (reason) => new DatabaseCorruptError(directory, reason))
 }
 
 function connectable(worker: Worker, directory: string, onFailure: (error: RialtoError) => void): Embedded {
@@ -87,10 +93,12 @@ function connectable(worker: Worker, directory: string, onFailure: (error: Rialt
     if (failure !== null || closing !== null) return
     failure = error
     onFailure(error)
+    void worker.terminate()
   }
+  const explain = (said: Failure): RialtoError =>
+    failureOf(directory, said, (reason) => new DatabaseLostError(directory, reason))
   worker.on('message', (message: FromWorker) => {
-    if (message.kind === 'failed')
-      fail(failureOf(directory, message, (reason) => new DatabaseLostError(directory, reason)))
+    if (message.kind === 'failed') fail(explain(message))
   })
   worker.on('error', (error) => fail(new DatabaseLostError(directory, error.message, error)))
   worker.on('exit', () => fail(new DatabaseLostError(directory, 'it ended')))
@@ -99,37 +107,33 @@ function connectable(worker: Worker, directory: string, onFailure: (error: Rialt
     worker.postMessage(message, message.kind === 'connect' ? [message.port] : [])
 
   return {
-    dial() {
-      if (failure !== null) throw failure
-      const { port1, port2 } = new MessageChannel()
-      tell({ kind: 'connect', port: port2 })
-      return port1
+    line: {
+      dial() {
+        if (failure !== null) throw failure
+        const { port1, port2 } = new MessageChannel()
+        tell({ kind: 'connect', port: port2 })
+        return port1
+      },
+      explain,
     },
     close() {
-      closing ??= new Promise((resolve) => {
-        if (failure !== null) resolve()
-        worker.once('exit', () => resolve())
-        tell({ kind: 'close' })
-      })
+      closing ??=
+        failure === null
+          ? new Promise((resolve) => {
+              worker.once('exit', () => resolve())
+              tell({ kind: 'close' })
+            })
+          : worker.terminate().then(() => {})
       return closing
     },
   }
 }
 
-/** The image that new data directories are unpacked from, made now if this machine has none. */
-async function prepareTemplate(directory: string): Promise<string> {
+/** Where the image of an empty data directory is, or is to be: one for the machine, or else one for the directory. */
+function imageFile(directory: string): string {
   const name = `postgres-${pgliteVersion()}.tgz`
   const cached = join(packageRoot(import.meta.url), '.cache', name)
-  if (existsSync(cached)) return cached
-  const file = canHold(cached) ? cached : join(directory, name)
-  if (existsSync(file)) return file
-  // In a thread that ends: initdb leaves half a gigabyte behind that only the end of its thread gives back.
-  const worker = startDatabaseWorker({ kind: 'template', file })
-  const made = await firstWord(worker)
-  await worker.terminate()
-  if (made.kind === 'failed')
-    throw failureOf(directory, made, (reason) => new DatabaseCorruptError(directory, reason))
-  return file
+  return existsSync(cached) || canHold(cached) ? cached : join(directory, name)
 }
 
 /** Whether a file can be made there, its folder included. */
@@ -164,8 +168,6 @@ function firstWord(worker: Worker): Promise<FirstWord> {
     worker.once('exit', () => failed('it ended'))
   })
 }
-
-type Failure = Extract<FromWorker, { kind: 'failed' }>
 
 function failureOf(
   directory: string,

@@ -1,9 +1,14 @@
 import { Duplex } from 'node:stream'
 import type { MessagePort } from 'node:worker_threads'
-import { DatabaseLostError } from '../errors.ts'
+import type { Failure, FromConnection } from './messages.ts'
 
-/** Opens a new connection to the worker, or says why there can be none. */
-export type Dial = () => MessagePort
+/** The way to the worker. */
+export type Line = {
+  /** Opens a new connection, or throws why there can be none. */
+  dial(): MessagePort
+  /** What it means that the worker ended the connection. */
+  explain(failure: Failure): Error
+}
 
 /**
  * A socket to PostgreSQL that is no socket: what `pg` writes goes to the worker as messages, and what the worker
@@ -12,25 +17,28 @@ export type Dial = () => MessagePort
  * Nothing listens on a port or a path, so no one else on the machine can write to the journal.
  */
 export class PortStream extends Duplex {
-  readonly #dial: Dial
+  readonly #line: Line
   #port: MessagePort | null = null
 
-  constructor(dial: Dial) {
+  constructor(line: Line) {
     super()
-    this.#dial = dial
+    this.#line = line
   }
 
   /** Called by `pg` with the port and host of its configuration, which mean nothing here. */
   connect(): this {
     try {
-      const port = this.#dial()
+      const port = this.#line.dial()
       this.#port = port
-      port.on('message', (bytes: Uint8Array) => this.push(bytes))
+      port.on('message', (said: FromConnection) => {
+        if (said instanceof Uint8Array) this.push(said)
+        else this.destroy(this.#line.explain(said))
+      })
       port.on('close', () => {
         this.#port = null
         // An answer that was cut off must not look like an orderly end.
         if (this.writableEnded) this.push(null)
-        else this.destroy(new DatabaseLostError('the embedded database', 'it ended'))
+        else this.destroy(this.#line.explain({ kind: 'failed', reason: 'it ended', code: null }))
       })
       process.nextTick(() => this.emit('connect'))
     } catch (error) {
