@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { addressOf } from '../../../infra/world/accounts.ts'
 import type { Call } from '../../core/lifecycle.ts'
 import type { AccountData, PositionState, Snapshot } from '../../core/snapshot.ts'
-import { MAX_UINT256, tokenAmount } from '../../core/units.ts'
+import { MAX_UINT256, RAY, tokenAmount } from '../../core/units.ts'
 import { encodeApprove } from '../erc20/encode.ts'
 import { InfeasibleActionError } from '../errors.ts'
 import { dollars, ether, price, protocolWorld, reserveIn, someone } from '../protocolWorld.fixture.ts'
@@ -149,10 +149,17 @@ describe('positions on the real Pool', async () => {
   })
 
   it('values an account in a later block as the Pool will, when nobody touches the reserves', async () => {
+    // Nearly all dollars are lent out, so that the rate is high and every term of the compounding counts.
+    const borrower = someone(3)
     await undone(async () => {
+      await fund({ account: borrower, weth: ether('25000') })
+      await send(borrower, encodeApprove(weth, pool, ether('25000')))
+      await send(borrower, encodeSupply(pool, weth, ether('25000'), borrower))
+      await send(borrower, encodeBorrow(pool, usdc, dollars('29000000'), borrower))
       await send(alice, encodeSupply(pool, weth, ether('10'), alice))
       await send(alice, encodeBorrow(pool, usdc, dollars('14000'), alice))
       const before = await snapshot(alice)
+      expect(reserveIn(before, usdc).variableBorrowRate).toBeGreaterThan((RAY * 40n) / 100n)
       await fc.assert(
         fc.asyncProperty(fc.integer({ min: 1, max: 40_000_000 }), async (seconds) => {
           await undone(async () => {
@@ -164,6 +171,32 @@ describe('positions on the real Pool', async () => {
         { numRuns: 30 },
       )
     })
+  })
+
+  it('counts a collateral no longer that was taken out whole, by amount or by "all"', async () => {
+    for (const all of [true, false])
+      await undone(async () => {
+        await send(alice, encodeSupply(pool, weth, ether('10'), alice))
+        await send(alice, encodeSupply(pool, usdc, dollars('30000'), alice))
+        await send(alice, encodeBorrow(pool, usdc, dollars('5000'), alice))
+        const before = await snapshot(alice)
+        const timestamp = before.block.timestamp + 86_400n
+        const whole = suppliedBalance(
+          findReservePosition(positionOf(before), weth),
+          reserveIn(before, weth),
+          timestamp,
+        )
+        const amount = all ? tokenAmount(MAX_UINT256) : whole
+        const expected = applyWithdraw(positionOf(before), before.reserves, weth, amount, timestamp)
+        expect(expected.withdrawn).toBe(whole)
+        expect(await send(alice, encodeWithdraw(pool, weth, amount, alice), timestamp)).toBe(true)
+        const after = positionOf(await snapshot(alice))
+        expect(after).toEqual(expected.position)
+        expect(findReservePosition(after, weth)).toMatchObject({
+          scaledATokenBalance: 0n,
+          usedAsCollateral: false,
+        })
+      })
   })
 
   it('liquidates as the Pool does: close factor, bonus, fee, and all of a collateral', async () => {
