@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import type { Call } from '../core/lifecycle.ts'
 import { wei } from '../core/units.ts'
 import { allowlist } from './allowlist.ts'
-import { at, book, context, intents, planOf, seeing, snapshot, stranger, under } from './testScene.ts'
+import { planOf } from './guardPlans.fixture.ts'
+import { at, book, context, intents, seeing, snapshot, stranger, under } from './guardScene.fixture.ts'
 
 const swap = planOf(intents.swap)
 const [approval, exchange, ...assertions] = swap.calls as [Call, Call, ...Call[]]

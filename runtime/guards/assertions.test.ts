@@ -4,6 +4,7 @@ import type { Call } from '../core/lifecycle.ts'
 import { MAX_UINT256, tokenAmount, type Wad, wad } from '../core/units.ts'
 import { encodeMinBalance, encodeMinHealthFactor, encodeNotAfter } from '../protocols/rialto/encode.ts'
 import { assertions } from './assertions.ts'
+import { moved, planOf, withHealthFactor } from './guardPlans.fixture.ts'
 import {
   at,
   aWeth,
@@ -13,14 +14,11 @@ import {
   ether,
   factor,
   intents,
-  moved,
   owner,
-  planOf,
   stranger,
   usdc,
   weth,
-  withHealthFactor,
-} from './testScene.ts'
+} from './guardScene.fixture.ts'
 
 const assert = at(0x53)
 const aave = book.aaveV3.pool

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { cooldown } from './cooldown.ts'
-import { context, intents, movingHealthFactor, planOf, snapshot, withPast } from './testScene.ts'
+import { movingHealthFactor, planOf } from './guardPlans.fixture.ts'
+import { context, intents, snapshot, withPast } from './guardScene.fixture.ts'
 
 const ago = (seconds: bigint) => withPast({ lastActionAt: snapshot.block.timestamp - seconds })
 

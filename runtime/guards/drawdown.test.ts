@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { usd } from '../core/units.ts'
 import { drawdown } from './drawdown.ts'
-import { context, dollars, intents, reading, seeing, snapshot, usdc, withPast } from './testScene.ts'
+import { context, dollars, intents, reading, seeing, snapshot, usdc, withPast } from './guardScene.fixture.ts'
 
 // Wallet: 5 ETH and 10 WETH at 1,800 and 20,000 USDC; position: 72,000 less 51,000.
 const EQUITY = dollars('68000')

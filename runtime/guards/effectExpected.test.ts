@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Action } from '../core/intent.ts'
 import type { BalanceDelta, Effects } from '../core/lifecycle.ts'
 import { effectExpected } from './effectExpected.ts'
+import { moved, planOf } from './guardPlans.fixture.ts'
 import {
   at,
   aWeth,
@@ -10,15 +11,13 @@ import {
   ether,
   gweis,
   intents,
-  moved,
   owner,
-  planOf,
   pool,
   stranger,
   usdc,
   usdcs,
   weth,
-} from './testScene.ts'
+} from './guardScene.fixture.ts'
 
 const judge = (intent: Action, effects: Partial<Effects> = {}) =>
   effectExpected(context, intent, planOf(intent, { effects }))

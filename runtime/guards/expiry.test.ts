@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { expiry } from './expiry.ts'
-import { BLOCK, context, intents, planOf } from './testScene.ts'
+import { planOf } from './guardPlans.fixture.ts'
+import { BLOCK, context, intents } from './guardScene.fixture.ts'
 
 const until = (expiresAtBlock: bigint) => ({ ...intents.swap, expiresAtBlock })
 

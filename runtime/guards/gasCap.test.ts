@@ -3,7 +3,8 @@ import type { Action } from '../core/intent.ts'
 import type { PositionState, ReserveState } from '../core/snapshot.ts'
 import { bps, wei } from '../core/units.ts'
 import { gasCap } from './gasCap.ts'
-import { context, gweis, intents, movingHealthFactor, planOf, seeing, snapshot, weth } from './testScene.ts'
+import { movingHealthFactor, planOf } from './guardPlans.fixture.ts'
+import { context, gweis, intents, seeing, snapshot, weth } from './guardScene.fixture.ts'
 
 const judge = (intent: Action, gasLimit: bigint, maxFeePerGas: bigint, by = context, effects = {}) =>
   gasCap(by, intent, planOf(intent, { plan: { gasLimit, maxFeePerGas: wei(maxFeePerGas) }, effects }))

@@ -5,20 +5,19 @@ import type { Effects, SimulatedPlan } from '../core/lifecycle.ts'
 import { bps, usd, wad, wei } from '../core/units.ts'
 import { denials, type TradingState } from '../core/verdict.ts'
 import type { GuardContext } from './guard.ts'
-import { effectGuards, intentGuards, judgeEffect, judgeIntent } from './index.ts'
+import { planOf, withHealthFactor } from './guardPlans.fixture.ts'
 import {
   context,
   dollars,
   intents,
   owner,
-  planOf,
   type policyFile,
   snapshot,
   under,
   usdc,
   weth,
-  withHealthFactor,
-} from './testScene.ts'
+} from './guardScene.fixture.ts'
+import { effectGuards, intentGuards, judgeEffect, judgeIntent } from './index.ts'
 
 const intent = fc.constantFrom<Action>(...Object.values(intents))
 const upTo = (max: bigint) => fc.bigInt({ min: 0n, max })

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { Action } from '../core/intent.ts'
 import { MAX_UINT256, wad } from '../core/units.ts'
+import { planOf, withHealthFactor } from './guardPlans.fixture.ts'
+import { context, factor, intents } from './guardScene.fixture.ts'
 import { healthFactorFloor } from './healthFactorFloor.ts'
-import { context, factor, intents, planOf, withHealthFactor } from './testScene.ts'
 
 const judge = (intent: Action, before: bigint, after: bigint) =>
   healthFactorFloor(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { context, intents, withPast } from './guardScene.fixture.ts'
 import { inFlight } from './inFlight.ts'
-import { context, intents, withPast } from './testScene.ts'
 
 describe('inFlight', () => {
   it('allows when nothing is on its way', () => {

@@ -2,8 +2,9 @@ import { readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { SimulatedPlan } from '../core/lifecycle.ts'
 import { denialCodes, denials } from '../core/verdict.ts'
+import { movingHealthFactor, planOf } from './guardPlans.fixture.ts'
+import { context, intents, policy, seeing, under, withPast } from './guardScene.fixture.ts'
 import { effectGuards, intentGuards, judgeEffect, judgeIntent } from './index.ts'
-import { context, intents, movingHealthFactor, planOf, policy, seeing, under, withPast } from './testScene.ts'
 
 const names = [...Object.keys(intentGuards), ...Object.keys(effectGuards)]
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { context, intents, under } from './guardScene.fixture.ts'
 import { intentKind } from './intentKind.ts'
-import { context, intents, under } from './testScene.ts'
 
 describe('intentKind', () => {
   it('allows what the policy lists', () => {

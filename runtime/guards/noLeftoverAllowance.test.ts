@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { planOf } from './guardPlans.fixture.ts'
+import { at, book, context, intents, owner, stranger, usdc, weth } from './guardScene.fixture.ts'
 import { noLeftoverAllowance } from './noLeftoverAllowance.ts'
-import { at, book, context, intents, owner, planOf, stranger, usdc, weth } from './testScene.ts'
 
 const allowance = (holder: typeof owner, spender: typeof owner, after: bigint) => ({
   ...{ token: weth, owner: holder, spender, before: 0n, after },

@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest'
 import type { Action } from '../core/intent.ts'
 import { MAX_UINT256, tokenAmount } from '../core/units.ts'
 import { encodeApprove } from '../protocols/erc20/encode.ts'
+import { planOf } from './guardPlans.fixture.ts'
+import { aWeth, book, context, intents, usdc, weth } from './guardScene.fixture.ts'
 import { noUnlimitedApproval } from './noUnlimitedApproval.ts'
-import { aWeth, book, context, intents, planOf, usdc, weth } from './testScene.ts'
 
 const judge = (intent: Action, token: typeof weth, amount: bigint) =>
   noUnlimitedApproval(

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { usd } from '../core/units.ts'
+import { movingHealthFactor, planOf } from './guardPlans.fixture.ts'
+import { intents, reading, seeing, snapshot, usdc, weth } from './guardScene.fixture.ts'
 import { oracleAge } from './oracleAge.ts'
-import { intents, movingHealthFactor, planOf, reading, seeing, snapshot, usdc, weth } from './testScene.ts'
 
 const now = snapshot.block.timestamp
 /** The oracles with WETH's last answer that many seconds ago. */

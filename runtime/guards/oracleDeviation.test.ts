@@ -1,19 +1,18 @@
 import { describe, expect, it } from 'vitest'
 import { bps } from '../core/units.ts'
-import { oracleDeviation } from './oracleDeviation.ts'
+import { movingHealthFactor, planOf } from './guardPlans.fixture.ts'
 import {
   context,
   dollars,
   intents,
-  movingHealthFactor,
-  planOf,
   reading,
   seeing,
   snapshot,
   under,
   usdc,
   weth,
-} from './testScene.ts'
+} from './guardScene.fixture.ts'
+import { oracleDeviation } from './oracleDeviation.ts'
 
 const off = (deviation: bigint | null) =>
   seeing({

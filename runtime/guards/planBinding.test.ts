@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { SimulatedPlan } from '../core/lifecycle.ts'
+import { planOf } from './guardPlans.fixture.ts'
+import { book, context, intents, seeing, snapshot, stranger, under } from './guardScene.fixture.ts'
 import { planBinding } from './planBinding.ts'
-import { book, context, intents, planOf, seeing, snapshot, stranger, under } from './testScene.ts'
 
 const judge = (plan: SimulatedPlan, by = context) => planBinding(by, intents.swap, plan)
 

@@ -2,8 +2,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodeCall } from '../protocols/decodeCall.ts'
 import { assertPolicyFits } from './assertPolicyFits.ts'
+import { planOf } from './guardPlans.fixture.ts'
+import { book, dollars, factor, gweis, intents, policy, policyFile } from './guardScene.fixture.ts'
 import { actionKinds, checkPolicy, jsonPath, PolicyError, parsePolicy, withMode } from './policy.ts'
-import { book, dollars, factor, gweis, intents, planOf, policy, policyFile } from './testScene.ts'
 
 type File = typeof policyFile
 type Loose = Record<string, unknown>

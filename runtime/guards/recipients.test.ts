@@ -7,8 +7,9 @@ import { aavePoolActionsAbi } from '../protocols/aave-v3/abi.ts'
 import { encodeApprove, encodeTransfer } from '../protocols/erc20/encode.ts'
 import { encodeFlashRepay } from '../protocols/rialto/encode.ts'
 import { encodeExactInputSingle } from '../protocols/uniswap-v3/encode.ts'
+import { planOf } from './guardPlans.fixture.ts'
+import { at, aWeth, book, context, intents, owner, pool, stranger, usdc, weth } from './guardScene.fixture.ts'
 import { recipients } from './recipients.ts'
-import { at, aWeth, book, context, intents, owner, planOf, pool, stranger, usdc, weth } from './testScene.ts'
 
 const some = tokenAmount(1n)
 const judge = (intent: Action, call: Call) =>

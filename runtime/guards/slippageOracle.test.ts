@@ -2,17 +2,14 @@ import { describe, expect, it } from 'vitest'
 import type { Action } from '../core/intent.ts'
 import type { BalanceDelta } from '../core/lifecycle.ts'
 import { tokenAmount } from '../core/units.ts'
-import { slippageOracle } from './slippageOracle.ts'
+import { moved, movingHealthFactor, planOf } from './guardPlans.fixture.ts'
 import {
   aWeth,
   context,
   debtUsdc,
   ether,
   intents,
-  moved,
-  movingHealthFactor,
   owner,
-  planOf,
   reading,
   seeing,
   snapshot,
@@ -20,7 +17,8 @@ import {
   usdc,
   usdcs,
   weth,
-} from './testScene.ts'
+} from './guardScene.fixture.ts'
+import { slippageOracle } from './slippageOracle.ts'
 
 const judge = (intent: Action, balances: readonly BalanceDelta[], effects = {}, by = context) =>
   slippageOracle(by, intent, planOf(intent, { effects: { balances, ...effects } }))

@@ -1,20 +1,19 @@
 import { describe, expect, it } from 'vitest'
 import type { PoolState } from '../core/snapshot.ts'
-import { slippagePool } from './slippagePool.ts'
+import { moved, planOf } from './guardPlans.fixture.ts'
 import {
   context,
   ether,
   intents,
-  moved,
   owner,
-  planOf,
   pool,
   seeing,
   snapshot,
   usdc,
   usdcs,
   weth,
-} from './testScene.ts'
+} from './guardScene.fixture.ts'
+import { slippagePool } from './slippagePool.ts'
 
 const [state] = snapshot.pools as [PoolState]
 /** A pool at exactly one quarter: token1's unit is worth four of token0's. */

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { usd } from '../core/units.ts'
+import { planOf } from './guardPlans.fixture.ts'
+import { dollars, gweis, intents, seeing, withPast } from './guardScene.fixture.ts'
 import { spendCapRolling } from './spendCapRolling.ts'
-import { dollars, gweis, intents, planOf, seeing, withPast } from './testScene.ts'
 
 const spent = (amount: string) => withPast({ spent: dollars(amount) })
 /** A plan that spends 100 dollars: 45 on gas at its cap, 55 of equity. */

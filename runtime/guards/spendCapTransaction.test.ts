@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { usd } from '../core/units.ts'
+import { movingHealthFactor, planOf } from './guardPlans.fixture.ts'
+import { context, dollars, gweis, intents, seeing } from './guardScene.fixture.ts'
 import { spendCapTransaction } from './spendCapTransaction.ts'
-import { context, dollars, gweis, intents, movingHealthFactor, planOf, seeing } from './testScene.ts'
 
 /** A plan whose gas is worth 45 dollars at its cap (0.025 ETH at 1,800), and that loses so much besides. */
 const losing = (intent: (typeof intents)['swap' | 'repay'], loss: string, effects = {}) =>

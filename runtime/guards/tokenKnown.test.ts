@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { at, book, context, intents, moved, owner, planOf, pool, stranger, weth } from './testScene.ts'
+import { moved, planOf } from './guardPlans.fixture.ts'
+import { at, book, context, intents, owner, pool, stranger, weth } from './guardScene.fixture.ts'
 import { tokenKnown } from './tokenKnown.ts'
 
 describe('tokenKnown', () => {

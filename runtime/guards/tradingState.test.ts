@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { TradingState } from '../core/verdict.ts'
-import { context, intents, movingHealthFactor, planOf } from './testScene.ts'
+import { movingHealthFactor, planOf } from './guardPlans.fixture.ts'
+import { context, intents } from './guardScene.fixture.ts'
 import { tradingState } from './tradingState.ts'
 
 const under = (state: TradingState) => ({ ...context, tradingState: state })
