@@ -47,7 +47,8 @@ export type CreateChainParameters = {
 /**
  * Opens a chain, after making sure that it is the right one and can do what Rialto needs of it.
  *
- * Requests are not batched: `read` is one request already, and the rest is too little to gain from it.
+ * Requests are not batched: `read` is one request already, most others go alone, and one that goes alone takes twice
+ * as long when the transport waits for company (on anvil, 3.6 against 1.7 ms). A batch also shares one fate.
  *
  * @throws {InvalidInputError} when the URL is none.
  * @throws {RpcUnreachableError} when nobody answers.

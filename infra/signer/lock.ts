@@ -1,9 +1,10 @@
-import { closeSync, openSync, readFileSync, renameSync, rmSync, unlinkSync, writeSync } from 'node:fs'
+import { linkSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SignerError } from './errors.ts'
 
 /**
- * Holds a folder for this process alone. Two signers on one ledger could sign two plans on one nonce.
+ * Holds a folder for this process alone. Two signers on one ledger could sign two plans on one nonce; should two get
+ * past this all the same, the ledger notices that its file grew without it.
  *
  * The lock is a file with the holder's pid and, where the system tells it, the time the process started, so that a
  * lock that a killed process left, or whose pid another process has by now, is taken over.
@@ -34,10 +35,11 @@ export async function lockFolder(path: string, patience = 3_000): Promise<() => 
 
 /** @returns whether it is ours now. */
 function create(path: string): boolean {
+  const draft = `${path}.new.${process.pid}`
   try {
-    const fd = openSync(path, 'wx', 0o600)
-    writeSync(fd, `${process.pid} ${stateOf(process.pid)?.start ?? '-'}\n`)
-    closeSync(fd)
+    // Written first and linked then, so that a lock never lies there without its holder's name.
+    writeFileSync(draft, `${process.pid} ${stateOf(process.pid)?.start ?? '-'}\n`, { mode: 0o600 })
+    linkSync(draft, path)
     return true
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
@@ -45,10 +47,12 @@ function create(path: string): boolean {
     throw new SignerError('LEDGER_UNWRITABLE', `The signer cannot write ${path} (${code}).`, {
       fix: 'Make the folder writable, and make room on the disk.',
     })
+  } finally {
+    rmSync(draft, { force: true })
   }
 }
 
-/** The holder's line; null when the file is gone or not written yet. */
+/** The holder's line; null when the file is gone. */
 function read(path: string): string | null {
   try {
     return readFileSync(path, 'utf8').trim() || null

@@ -1,13 +1,19 @@
+import { writeHeapSnapshot } from 'node:v8'
 import { createSignerProcess } from '../../infra/signer/createSignerProcess.ts'
-import { book, GENESIS, policy } from './signerFixture.ts'
+import { book, GENESIS, planOf, policy, requestOf } from './signerFixture.ts'
 
-// A process that starts a signer, tells its pid, and waits to be killed.
-const [, , directory = ''] = process.argv
+// A process that starts a signer with a random key, writes down all its own memory if it is told where, tells the
+// signer's pid, and waits to be killed.
+const [, , directory = '', snapshot] = process.argv
 const signer = await createSignerProcess({
   directory,
   chainId: book.chainId,
   genesisHash: GENESIS,
   book,
-  accounts: [{ label: 'one', key: { kind: 'derived', seed: '1' }, policies: [policy] }],
+  accounts: [{ label: 'one', key: { kind: 'stored' }, policies: [policy] }],
 })
+if (snapshot !== undefined) {
+  await signer.sign(requestOf(planOf(signer.addressOf('one'))))
+  writeHeapSnapshot(snapshot)
+}
 process.stdout.write(`${signer.pid}\n`)

@@ -1,9 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, watch, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  watch,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
+import * as Keystore from 'ox/Keystore'
 import { privateKeyToAccount } from 'viem/accounts'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { entryPoint } from '../../infra/process/entryPoint.ts'
@@ -313,6 +323,31 @@ test('what is wrong with the configuration crosses the pipe as it is', async () 
     message: 'The address book is of chain 31337, and the signer is for chain 1.',
     fix: 'Correct the configuration and start again.',
   })
+})
+
+test('the memory of the parent holds no key and no passphrase', async () => {
+  const { path, execArgv } = entryPoint(import.meta.url, './signerParent')
+  const snapshot = join(directory, 'parent.heapsnapshot')
+  const parent = spawn(process.execPath, [...execArgv, path, directory, snapshot], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await once(parent.stdout, 'data')
+  const exit = once(parent, 'exit')
+  parent.kill('SIGKILL')
+  await exit
+  const memory = readFileSync(snapshot, 'latin1')
+  // It is the memory of who asked: what came back is there.
+  const { raw } = JSON.parse(readFileSync(ledgerPath(), 'utf8')).entry as { raw: string }
+  expect(memory).toContain(raw.slice(0, 400))
+
+  const folder = join(directory, 'keystore')
+  const passphrase = readFileSync(join(folder, 'passphrase'), 'utf8').trim()
+  const name = readdirSync(folder).find((file) => file.endsWith('.json')) ?? expect.unreachable()
+  const keystore = JSON.parse(readFileSync(join(folder, name), 'utf8'))
+  const key = Keystore.decrypt(keystore, Keystore.toKey(keystore, { password: passphrase }))
+  expect(`0x${name.slice(2, 42)}`).toBe(privateKeyToAccount(key).address.toLowerCase())
+  for (const secret of [passphrase, key.slice(2), BigInt(key).toString()])
+    expect(memory).not.toContain(secret)
 })
 
 describe.runIf(existsSync('/proc/self/environ'))('what the system shows of the processes', () => {
