@@ -109,6 +109,25 @@ describe('createChatModel', () => {
     expect(paths).toEqual(['/v1/models', '/v1/chat/completions'])
   })
 
+  it('asks once more, and not twice, when a connection breaks before there is an answer', async () => {
+    let breaks = 0
+    const url = await serve((request, response) => {
+      if (request.url !== '/v1/models' && breaks-- > 0) return request.socket.destroy()
+      response.setHeader('content-type', 'application/json')
+      return response.end(
+        request.url === '/v1/models'
+          ? '{"data":[{"id":"m"}]}'
+          : '{"choices":[{"index":0,"message":{"role":"assistant","content":"Hello."},"finish_reason":"stop"}]}',
+      )
+    })
+    const { model } = await createChatModel({ url })
+    breaks = 1
+    expect((await model.invoke('Hello?')).text).toBe('Hello.')
+    breaks = 2
+    await expect(model.invoke('Hello?')).rejects.toThrow('Connection error')
+    expect(breaks).toBe(0)
+  })
+
   it('does not follow a redirect with a prompt', async () => {
     const stolen: string[] = []
     const thief = await serve((request, response) => {

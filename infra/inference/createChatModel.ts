@@ -40,7 +40,7 @@ export type ChatModel = { readonly model: ChatOpenAI; readonly name: string }
  * const { model, name } = await createChatModel({ url: 'http://127.0.0.1:11434/v1', model: 'qwen3:8b' })
  */
 export async function createChatModel(options: ChatModelOptions): Promise<ChatModel> {
-  const { apiKey = 'none', timeout = 20_000, fetch = globalThis.fetch } = options
+  const { apiKey = 'none', timeout = 20_000, fetch = fetchOnFreshConnection } = options
   const url = checkUrl(options.url)
   const name = chooseModel(url, options.model, await listModels(url, { ...options, apiKey, fetch }))
   silenceTracing()
@@ -62,6 +62,22 @@ export async function createChatModel(options: ChatModelOptions): Promise<ChatMo
     },
   })
   return { model, name }
+}
+
+/**
+ * `fetch`, which asks once more when the connection broke before there was an answer. A server closes connections
+ * that are idle, and a client whose event loop was busy just then learns of it by a request that fails; the second
+ * one is on a new connection. Whatever else goes wrong is left as it is.
+ */
+const fetchOnFreshConnection: typeof globalThis.fetch = async (input, init) => {
+  try {
+    return await fetch(input, init)
+  } catch (error) {
+    const isRepeatable = typeof input !== 'object' || input instanceof URL
+    const cause = error instanceof TypeError ? (error.cause as { code?: unknown } | undefined) : undefined
+    if (!isRepeatable || (cause?.code !== 'ECONNRESET' && cause?.code !== 'UND_ERR_SOCKET')) throw error
+    return fetch(input, init)
+  }
 }
 
 /** The URL without a slash at its end. Its credentials and query are refused, since they would reach a log. */

@@ -311,6 +311,12 @@ describe('the server', () => {
     })
   })
 
+  it('leaves it to its clients to close idle connections', async () => {
+    const { headers } = await fetch(`${analyst.url}/models`)
+    expect(headers.get('keep-alive')).toBeNull()
+    expect(headers.get('connection')).toBe('keep-alive')
+  })
+
   it('closes although a client holds its connection open', async () => {
     const other = await startReferenceAnalyst()
     const socket = connect(Number(new URL(other.url).port), '127.0.0.1')

@@ -62,6 +62,9 @@ export async function startReferenceAnalyst({
   clock?: Clock
 } = {}): Promise<ReferenceAnalyst> {
   const server = createAdaptorServer({ fetch: createAnalystApp(clock).fetch, hostname: '127.0.0.1' })
+  // An idle connection is the client's to close: were it closed here while the client's event loop is busy, the
+  // next request on it would fail for no reason of its own.
+  if ('keepAliveTimeout' in server) server.keepAliveTimeout = 0
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(new AnalystListenError(port, error)))
     server.listen(port, '127.0.0.1', resolve)
