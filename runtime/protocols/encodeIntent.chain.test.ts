@@ -1,6 +1,15 @@
 import fc from 'fast-check'
 import { concatHex } from 'viem'
 import { describe, expect, it } from 'vitest'
+import {
+  dollars,
+  ether,
+  fixed18,
+  price,
+  protocolWorld,
+  reserveIn,
+  someone,
+} from '../../test/protocolWorld.ts'
 import type { Action } from '../core/intent.ts'
 import type { Call } from '../core/lifecycle.ts'
 import { findPosition, type PositionState, type Snapshot } from '../core/snapshot.ts'
@@ -13,7 +22,6 @@ import { encodeIntent, IntentNotEncodableError } from './encodeIntent.ts'
 import { allowance } from './erc20/read.ts'
 import { InfeasibleActionError } from './errors.ts'
 import { type DeleverageRoute, projectDeleverage, repayForHealthFactor } from './projectDeleverage.ts'
-import { dollars, ether, fixed18, price, protocolWorld, reserveIn, someone } from './protocolWorld.fixture.ts'
 import { listReads, readAll } from './read.ts'
 import { encodeExecute } from './rialto/encode.ts'
 import { quoteExactIn } from './uniswap-v3/quote.ts'

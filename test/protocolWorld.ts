@@ -9,17 +9,17 @@ import {
   parseEther,
   parseUnits,
 } from 'viem'
-import { createChain } from '../../infra/chain/createChain.ts'
-import { type Actors, createActors } from '../../infra/world/actors.ts'
-import { type FundingRequest, fundAccounts } from '../../infra/world/fundAccounts.ts'
-import { type TestWorld, testWorld } from '../../infra/world/testWorld.ts'
-import type { AddressBook } from '../core/addressBook.ts'
-import { InvariantError } from '../core/errors.ts'
-import type { Call } from '../core/lifecycle.ts'
-import type { Chain } from '../core/ports.ts'
-import type { BlockRef, ReserveState, Snapshot, WatchList } from '../core/snapshot.ts'
-import { type TokenAmount, tokenAmount, type Usd, usd, type Wad, wad, wei } from '../core/units.ts'
-import { readSnapshot } from './readSnapshot.ts'
+import { createChain } from '../infra/chain/createChain.ts'
+import { type Actors, createActors } from '../infra/world/actors.ts'
+import { type FundingRequest, fundAccounts } from '../infra/world/fundAccounts.ts'
+import { type TestWorld, testWorld } from '../infra/world/testWorld.ts'
+import type { AddressBook } from '../runtime/core/addressBook.ts'
+import { InvariantError } from '../runtime/core/errors.ts'
+import type { Call } from '../runtime/core/lifecycle.ts'
+import type { Chain } from '../runtime/core/ports.ts'
+import type { BlockRef, ReserveState, Snapshot, WatchList } from '../runtime/core/snapshot.ts'
+import { type TokenAmount, tokenAmount, type Usd, usd, type Wad, wad, wei } from '../runtime/core/units.ts'
+import { readSnapshot } from '../runtime/protocols/readSnapshot.ts'
 
 /** For tests only: a world with the real contracts, and hands to move it. */
 export type ProtocolWorld = {
