@@ -4,6 +4,7 @@ import { account, expected, section } from '../../runtime/guards/policyFields.ts
 import { knownContracts } from '../../runtime/protocols/contracts.ts'
 import { ConfigError, type ConfigIssue } from './errors.ts'
 import { readJsonFile } from './readJsonFile.ts'
+import { shownPath } from './shownPath.ts'
 
 const whole = (min: number, max: number) => {
   const error = expected(`a whole number from ${min} to ${max}`)
@@ -51,7 +52,7 @@ const addressBook = section({
  * @throws {AmbiguousAddressBookError} when two contracts share an address or a name.
  */
 export async function loadAddressBook(path: string): Promise<AddressBook> {
-  const wrong = (issue: ConfigIssue, cause: unknown) => new ConfigError([issue], path, cause)
+  const wrong = (issue: ConfigIssue, cause: unknown) => new ConfigError([issue], shownPath(path), cause)
   const json = await readJsonFile('the address book', path, wrong)
   const result = addressBook.safeParse(json.value)
   const issues = result.success
@@ -63,7 +64,7 @@ export async function loadAddressBook(path: string): Promise<AddressBook> {
   if (issues.length > 0)
     throw new ConfigError(
       issues.map((issue) => ({ ...issue, line: json.lineOf(issue.path) })),
-      path,
+      shownPath(path),
     )
   const book = result.data as AddressBook
   knownContracts(book)

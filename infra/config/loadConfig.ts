@@ -1,4 +1,4 @@
-import { dirname, relative, resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import type { Address } from 'viem'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
 import { type AgentId, agentId } from '../../runtime/core/ids.ts'
@@ -11,6 +11,7 @@ import { loadAddressBook } from './loadAddressBook.ts'
 import type { Environment } from './loadEnvironment.ts'
 import { loadPolicy } from './loadPolicy.ts'
 import { readConfigFile } from './readConfigFile.ts'
+import { shownPath } from './shownPath.ts'
 
 /** Seconds between blocks where the configuration does not say: Ethereum's. */
 const BLOCK_SECONDS = 12
@@ -78,8 +79,8 @@ export async function loadConfig(path?: string, environment: Environment = {}): 
   const agents: AgentConfig[] = []
   for (const [index, { id, role, account, policy: named, mode }] of content.agents.entries()) {
     const policyPath = resolve(folder, named)
-    const policy = await loadPolicy(relative(process.cwd(), policyPath) || policyPath)
-    if (chain.kind === 'rpc') assertPolicyFits(policy, chain.addressBook, named)
+    const policy = await loadPolicy(policyPath)
+    if (chain.kind === 'rpc') assertPolicyFits(policy, chain.addressBook, shownPath(policyPath))
     if (mode !== undefined && agentModes.indexOf(mode) > agentModes.indexOf(policy.mode))
       fail([
         {
@@ -156,8 +157,7 @@ async function resolveChain(
 ): Promise<ChainConfig> {
   const chain = config.chain ?? { kind: 'world' as const }
   if (chain.kind === 'world') return chain
-  const path = resolve(folder, chain.addressBook)
-  const addressBook = await loadAddressBook(relative(process.cwd(), path) || path)
+  const addressBook = await loadAddressBook(resolve(folder, chain.addressBook))
   if (addressBook.chainId !== chain.chainId)
     fail([
       {

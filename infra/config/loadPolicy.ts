@@ -1,5 +1,6 @@
 import { checkPolicy, type Policy, PolicyError } from '../../runtime/guards/policy.ts'
 import { readJsonFile } from './readJsonFile.ts'
+import { shownPath } from './shownPath.ts'
 
 /**
  * Reads a policy file.
@@ -10,11 +11,11 @@ import { readJsonFile } from './readJsonFile.ts'
  * @example (await loadPolicy('policies/lending-guardian.json')).mode // 'execute'
  */
 export async function loadPolicy(path: string): Promise<Policy> {
-  const json = await readJsonFile('the policy', path, (issue) => new PolicyError([issue], path))
+  const json = await readJsonFile('the policy', path, (issue) => new PolicyError([issue], shownPath(path)))
   const checked = checkPolicy(json.value)
   if ('policy' in checked) return checked.policy
   throw new PolicyError(
     checked.issues.map((issue) => ({ ...issue, line: json.lineOf(issue.path) })),
-    path,
+    shownPath(path),
   )
 }

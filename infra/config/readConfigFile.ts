@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { dirname, extname, relative, resolve } from 'node:path'
+import { dirname, extname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createJiti } from 'jiti'
 import { describeError } from '../../runtime/core/errors.ts'
@@ -8,6 +8,7 @@ import { ConfigError, ConfigFileError, type ConfigIssue } from './errors.ts'
 import type { LocatedJson } from './readJson.ts'
 import { readJsonFile } from './readJsonFile.ts'
 import { readText } from './readText.ts'
+import { shownPath } from './shownPath.ts'
 
 /** Looked for in the working folder, in this order. */
 export const configFileNames = [
@@ -36,7 +37,7 @@ export type ConfigFileContent = {
  */
 export async function readConfigFile(path?: string): Promise<ConfigFileContent> {
   const file = path === undefined ? requireConfig() : resolve(path)
-  const shown = relative(process.cwd(), file) || file
+  const shown = shownPath(file)
   const { value, lineOf } =
     extname(file) === '.json'
       ? await readJsonFile(
@@ -79,7 +80,7 @@ type Read = { readonly value: unknown; readonly lineOf: LocatedJson['lineOf'] | 
 /** Runs a configuration file that is code. It may import `rialto/config` wherever it lies. */
 async function importFile(file: string, shown: string): Promise<Read> {
   // Only to say in one line why it cannot be read.
-  await readText('the configuration', shown)
+  await readText('the configuration', file)
   const own = fileURLToPath(import.meta.url)
   const jiti = createJiti(own, {
     fsCache: false,

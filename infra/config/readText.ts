@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { ConfigFileError } from './errors.ts'
+import { shownPath } from './shownPath.ts'
 
 const EXPLANATIONS: Readonly<Record<string, readonly [why: string, fix: string]>> = {
   ENOENT: ['there is no such file', 'Check its path, or create it.'],
@@ -21,6 +22,6 @@ export async function readText(what: string, path: string): Promise<string> {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown error'
     const [why, fix] = EXPLANATIONS[code] ?? [code, 'Check the file.']
-    throw new ConfigFileError(what, path, why, fix, error)
+    throw new ConfigFileError(what, shownPath(path), why, fix, error)
   }
 }
