@@ -17,7 +17,7 @@ export const bytes = z
   .string()
   .regex(/^0x(?:[0-9a-fA-F]{2})*$/, 'no bytes')
   .transform((text) => text as Hex)
-export const hash = z
+const hash = z
   .string()
   .regex(/^0x[0-9a-fA-F]{64}$/, 'no hash')
   .transform((text) => text.toLowerCase() as Hash)

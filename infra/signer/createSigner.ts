@@ -15,7 +15,7 @@ export type LedgerEntry =
   | { readonly kind: 'fence'; readonly account: Address; readonly fence: bigint }
 
 /** An account with its key, and the policies under which it may act. */
-export type KeyedAccount = {
+type KeyedAccount = {
   readonly account: PrivateKeyAccount
   readonly policies: readonly Policy[]
 }

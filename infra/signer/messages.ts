@@ -13,7 +13,7 @@ import type { PassphraseSource } from './keystore.ts'
 // What goes over the pipe between a process and its signer: one JSON object a line, bigints as {"$bigint":"…"}.
 
 /** Longer lines are no message of ours. */
-export const MAX_LINE = 1 << 20
+const MAX_LINE = 1 << 20
 
 /** An account that the signer is to serve. */
 export type SignerAccount = {

@@ -35,24 +35,8 @@ export class BlockGoneError extends RialtoError {
   }
 }
 
-/** Why a node would not take a transaction. Programs match on these; never rename one. */
-export const refusalReasons = [
-  'NONCE_TOO_LOW',
-  'NONCE_TOO_HIGH',
-  'INSUFFICIENT_FUNDS',
-  'FEE_TOO_LOW',
-  'TIP_ABOVE_FEE_CAP',
-  'REPLACEMENT_UNDERPRICED',
-  'GAS_TOO_LOW',
-  'GAS_TOO_HIGH',
-  'POOL_FULL',
-  'ACCOUNT_BUSY',
-  'UNSUPPORTED',
-  'MALFORMED',
-] as const
-export type RefusalReason = (typeof refusalReasons)[number]
-
-const FIXES: Record<RefusalReason, string> = {
+/** Why a node would not take a transaction, and what to do. Programs match on the reasons; never rename one. */
+const REFUSALS = {
   NONCE_TOO_LOW: 'Another transaction was mined on this nonce: find out which before signing anything.',
   NONCE_TOO_HIGH: 'An earlier nonce is still free: send what belongs there first.',
   INSUFFICIENT_FUNDS: 'Fund the account with native coin for gas.',
@@ -65,7 +49,8 @@ const FIXES: Record<RefusalReason, string> = {
   ACCOUNT_BUSY: 'Wait until the pending transaction of the delegated account is mined.',
   UNSUPPORTED: 'Use a node that takes this type of transaction on this chain (EIP-7702 needs Prague).',
   MALFORMED: 'This is a defect in Rialto or a wrong chain id: please report it.',
-}
+} as const
+export type RefusalReason = keyof typeof REFUSALS
 
 /** Refusals after which the very same bytes may be taken later. */
 const PASSING: ReadonlySet<RefusalReason> = new Set([
@@ -86,7 +71,7 @@ export class TransactionRefusedError extends RialtoError {
   /** @param message what the node said, redacted and shortened */
   constructor(reason: RefusalReason, hash: Hash, host: string, message: string) {
     super('TRANSACTION_REFUSED', `The RPC at ${host} refused transaction ${hash} (${reason}: ${message}).`, {
-      fix: FIXES[reason],
+      fix: REFUSALS[reason],
       retryable: PASSING.has(reason),
       details: { reason, hash, host },
     })
