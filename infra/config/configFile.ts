@@ -5,7 +5,7 @@ import { urlChecks } from './loadEnvironment.ts'
 import { redactUrl } from './redactUrl.ts'
 
 /** What an agent can be. */
-export const agentRoles = ['lending-guardian', 'liquidator'] as const
+const agentRoles = ['lending-guardian', 'liquidator'] as const
 export type AgentRole = (typeof agentRoles)[number]
 
 const words = (what: string) => z.string({ error: expected(what) }).min(1, { error: expected(what) })

@@ -11,7 +11,7 @@ import { readText } from './readText.ts'
 import { shownPath } from './shownPath.ts'
 
 /** Looked for in the working folder, in this order. */
-export const configFileNames = [
+const configFileNames = [
   'rialto.config.ts',
   'rialto.config.mts',
   'rialto.config.js',
@@ -31,7 +31,7 @@ export type ConfigFileContent = {
 /**
  * Reads a configuration file by itself.
  *
- * @param path of the file; without one, the first of {@link configFileNames} in the working folder
+ * @param path of the file; without one, the first of `rialto.config.{ts,mts,js,mjs,json}` in the working folder
  * @throws {ConfigError} naming everything that is malformed.
  * @throws {ConfigFileError} when it is not there or cannot be read.
  */

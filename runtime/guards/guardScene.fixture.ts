@@ -205,7 +205,7 @@ export const snapshot: Snapshot = {
   ],
 }
 
-export const history: History = {
+const history: History = {
   spent: usd(0n),
   inFlight: 0,
   lastActionAt: null,

@@ -27,7 +27,7 @@ export const tokenName = (context: GuardContext, address: Address): string =>
  * US dollars per whole token: Aave's price where the token is one of its reserves, else the feed's. Null when
  * there is none, or when it is zero. How far the two may differ is for the guard `oracleDeviation`.
  */
-export function priceOf({ snapshot }: GuardContext, asset: Address): Usd | null {
+function priceOf({ snapshot }: GuardContext, asset: Address): Usd | null {
   const reserve = snapshot.reserves.find((candidate) => isAddressEqual(candidate.asset, asset))
   const reading = snapshot.oracles.find((candidate) => isAddressEqual(candidate.asset, asset))
   const price = reserve?.price ?? reading?.price ?? 0n
@@ -79,7 +79,7 @@ function fallOf({ before, after }: SimulatedPlan['effects']['equity']): bigint {
 type Counted = { readonly asset: Address; readonly sign: 1n | -1n }
 
 /** The token itself, the underlying of an aToken, the debt of a debt token, the wrapper of the native coin (null). */
-export function counted({ book }: GuardContext, token: Address | null): Counted {
+function counted({ book }: GuardContext, token: Address | null): Counted {
   if (token === null) return { asset: book.wrappedNative, sign: 1n }
   for (const reserve of book.aaveV3.reserves) {
     if (isAddressEqual(token, reserve.aToken)) return { asset: reserve.asset, sign: 1n }
