@@ -1,4 +1,4 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm, statfs, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { RialtoError } from '../runtime/core/errors.ts'
 
@@ -33,9 +33,12 @@ export function explainFileError(path: string, error: unknown): DirectoryError {
   return new DirectoryError(path, why, fix, error)
 }
 
+/** What a fresh database takes, twice. */
+const NEEDED_BYTES = 200 * 1024 * 1024
+
 /**
- * Makes sure that the folder exists, belongs to its owner alone and takes a write of 64 KiB, before anything is
- * started that would have to be undone.
+ * Makes sure that the folder exists, belongs to its owner alone, takes a write and has room for the database, before
+ * anything is started that would have to be undone.
  *
  * @throws {DirectoryError} saying what is wrong and what to do.
  * @example await prepareDirectory('.rialto') // '/home/you/project/.rialto'
@@ -47,7 +50,15 @@ export async function prepareDirectory(path: string): Promise<string> {
     await mkdir(directory, { recursive: true, mode: 0o700 })
     await writeFile(probe, Buffer.alloc(64 * 1024))
     await rm(probe)
+    const { bavail, bsize } = await statfs(directory)
+    if (bavail * bsize < NEEDED_BYTES)
+      throw new DirectoryError(
+        directory,
+        `only ${Math.floor((bavail * bsize) / 1024 ** 2)} MiB are free there, and 200 are needed`,
+        'Free some space, or set RIALTO_DIR to a folder on another disk.',
+      )
   } catch (error) {
+    if (error instanceof DirectoryError) throw error
     await rm(probe, { force: true }).catch(() => undefined)
     throw explainFileError(directory, error)
   }

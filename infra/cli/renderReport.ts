@@ -68,31 +68,50 @@ function actions(report: Report): string[] {
       '',
     ]
   return [
-    '  What the agent did',
+    '  What the agent did, and why',
     ...acted.flatMap((decision) => {
       const intent = intentId(decision.runId as RunId)
       const transaction = report.transactions.find((candidate) => candidate.intentId === intent)
       return [
-        `    block ${decision.block}  ${decision.intent}, ${decision.verdict}`,
-        `      why       ${decision.reason}`,
+        `  ${paint('bold', `block ${decision.block}  ${decision.intent}`, process.stdout)}  ${decision.verdict}`,
+        ...decision.reason.split(' | ').flatMap(wrapped),
         ...(transaction === undefined ? [] : transactionLines(transaction)),
+        '',
       ]
     }),
-    '',
   ]
 }
 
+const WIDTH = 100
+const INDENT = '    '
+
+/** A text as lines that a terminal shows whole. */
+function wrapped(text: string): string[] {
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1)
+    if (line === undefined || line.length + 1 + word.length > WIDTH) lines.push(INDENT + word)
+    else lines[lines.length - 1] = `${line} ${word}`
+  }
+  return lines
+}
+
 function transactionLines(transaction: TransactionReport): string[] {
-  const { expected, actual } = transaction
+  const { expected, actual, status, block, hash } = transaction
   return [
-    `      sent      ${transaction.hash} (${transaction.status}${transaction.block === null ? '' : `, block ${transaction.block}`})`,
-    `      promised  ${outcomeLine(expected)}`,
-    ...(actual === null ? [] : [`      happened  ${outcomeLine(actual)}`]),
+    `${INDENT}${status}${block === null ? '' : ` in block ${block}`}  ${paint('dim', hash ?? 'never signed', process.stdout)}`,
+    `${INDENT}promised  ${outcomeLine(expected)}`,
+    ...(actual === null ? [] : [`${INDENT}happened  ${outcomeLine(actual)}`]),
   ]
 }
 
 const outcomeLine = (outcome: OutcomeReport): string =>
-  `health factor ${factor(outcome.healthFactor)}, debt $${money(outcome.debtUsd)}, gas ${outcome.gasUsed} (${outcome.gasCostEth.slice(0, 8)} ETH)`
+  [
+    `health factor ${factor(outcome.healthFactor)}`,
+    `debt $${money(outcome.debtUsd)}`,
+    `collateral $${money(outcome.collateralUsd)}`,
+    `gas ${outcome.gasUsed} (${outcome.gasCostEth.slice(0, 7)} ETH)`,
+  ].join('   ')
 
 function totalGas(transactions: readonly TransactionReport[]): string {
   const total = transactions.reduce((sum, { actual }) => sum + parseEther(actual?.gasCostEth ?? '0'), 0n)

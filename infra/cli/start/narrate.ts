@@ -1,5 +1,7 @@
 import type { AgentId } from '../../../runtime/core/ids.ts'
+import type { AttemptRecord, IntentRecord } from '../../../runtime/core/journal.ts'
 import { formatUsd } from '../../../runtime/core/units.ts'
+import { denials } from '../../../runtime/core/verdict.ts'
 import { formatHealthFactor } from '../../world/measurePlay.ts'
 import type { PlayOptions } from '../../world/playScenario.ts'
 import { paint, type Terminal } from '../terminal.ts'
@@ -32,15 +34,32 @@ export function narrate(options: {
     }
     for (const intent of await session.journal.intents(guardian)) {
       const key = `${intent.id}.${intent.status}`
-      if (told.has(key)) continue
+      if (told.has(key) || intent.status === 'proposed') continue
       told.add(key)
-      if (intent.status !== 'proposed')
-        terminal.note(
-          paint(
-            intent.status === 'denied' ? 'yellow' : 'green',
-            `        → ${intent.action.kind} ${intent.status}`,
-          ),
-        )
+      const attempt = (await session.journal.attempts(guardian)).find(
+        ({ intentId }) => intentId === intent.id,
+      )
+      terminal.note(
+        paint(
+          intent.status === 'signed' || intent.status === 'done' ? 'green' : 'yellow',
+          `        → ${intent.action.kind} ${intent.status}${detail(intent, attempt)}`,
+        ),
+      )
     }
   }
+}
+
+const short = (healthFactor: bigint): string => formatHealthFactor(healthFactor).slice(0, 5)
+
+/** What there is to say about an intent where it stands. */
+function detail(intent: IntentRecord, attempt: AttemptRecord | undefined): string {
+  if (intent.status === 'denied')
+    return `: ${intent.verdicts
+      .flatMap(denials)
+      .map(({ message }) => message)
+      .join(' ')}`
+  if (attempt === undefined) return ''
+  if (attempt.actual === null) return `, promises a health factor of ${short(attempt.expected.healthFactor)}`
+  const where = `in block ${attempt.blockNumber}: health factor ${short(attempt.actual.healthFactor)}`
+  return attempt.failure === null ? ` ${where}` : ` ${where}, ${attempt.failure}`
 }
