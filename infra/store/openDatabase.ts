@@ -36,7 +36,7 @@ export type DatabaseOptions = (
 
 /** Connections to a real PostgreSQL, the checkpointer's included. */
 const POOL_SIZE = 8
-const CONNECT_TIMEOUT_MS = 10_000
+const CONNECT_TIMEOUT_MS = 5_000
 /** Longer than any statement of ours takes by far; a lock that is held longer is a defect. */
 const STATEMENT_TIMEOUT_MS = 30_000
 
@@ -115,10 +115,20 @@ async function ready(
     pool,
     where,
     close() {
-      closing ??= pool.end().then(closeServer)
+      closing ??= drain(pool).then(closeServer)
       return closing
     },
   }
+}
+
+/** Ends a pool when everyone who asked it before has been served: `end` alone forgets who still waits for a client. */
+async function drain(pool: Pool): Promise<void> {
+  await pool.connect().then(
+    (client) => client.release(),
+    // No connection is to be had any more: whoever waited has been told that, and there is nothing to wait for.
+    () => {},
+  )
+  await pool.end()
 }
 
 /** The URL as it may be shown. */

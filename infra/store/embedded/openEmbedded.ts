@@ -67,6 +67,9 @@ async function start(directory: string, onFailure: (error: RialtoError) => void)
     await fill(directory, dataDirectory)
     onDisk(directory, () => rmSync(unfinished))
   }
+  // PGlite takes a data directory without this file for a new one, and would begin an empty journal in it.
+  if (!existsSync(join(dataDirectory, 'PG_VERSION')))
+    throw new DatabaseCorruptError(directory, 'PG_VERSION is missing')
   const worker = startDatabaseWorker({ kind: 'serve', dataDirectory })
   const opened = await firstWord(worker)
   if (opened.kind === 'ready') return connectable(worker, directory, onFailure)

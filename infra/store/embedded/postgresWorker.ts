@@ -33,8 +33,9 @@ const onStderr = (line: string): boolean => {
 const say = (message: FromWorker): void => parentPort?.postMessage(message)
 
 function failureOf(error: unknown): Failure {
-  const text = error instanceof Error ? (error.message.split('\n')[0] ?? error.name) : String(error)
-  const { code } = error as { code?: unknown }
+  // What WebAssembly throws when it exits is no Error, but it has a message.
+  const { message, code } = error as { message?: unknown; code?: unknown }
+  const text = String(message ?? error).split('\n')[0] ?? ''
   return { kind: 'failed', reason: lastWords || text, code: typeof code === 'string' ? code : null }
 }
 
