@@ -1,5 +1,6 @@
 import {
   closeSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -12,7 +13,7 @@ import {
 import { createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { RialtoError } from '../../runtime/core/errors.ts'
 import { type Database, type DatabaseOptions, openDatabase } from './openDatabase.ts'
 
@@ -48,8 +49,17 @@ async function refusal(options: DatabaseOptions): Promise<{ code: string; line: 
 }
 
 describe('openDatabase with a directory', () => {
-  it('keeps what was written from one opening to the next', async () => {
+  // A database that was opened and closed in good order, to be copied: making one takes much longer.
+  const pristine = newDirectory()
+  beforeAll(async () => (await openDatabase({ directory: pristine })).close())
+  function copied(): string {
     const directory = newDirectory()
+    cpSync(pristine, directory, { recursive: true })
+    return directory
+  }
+
+  it('keeps what was written from one opening to the next', async () => {
+    const directory = copied()
     const first = await opened({ directory })
     expect(first.kind).toBe('embedded')
     await first.pool.query('CREATE TABLE kept AS SELECT 42 AS answer')
@@ -59,14 +69,14 @@ describe('openDatabase with a directory', () => {
   })
 
   it('closes once, however often it is told to, and waits for what is under way', async () => {
-    const database = await opened({ directory: newDirectory() })
+    const database = await opened({ directory: copied() })
     const slow = database.pool.query('SELECT count(*)::int AS n FROM generate_series(1, 200000)')
     await Promise.all([database.close(), database.close()])
     expect((await slow).rows).toEqual([{ n: 200_000 }])
   })
 
   it('refuses a directory that is open already, in this process too', async () => {
-    const directory = newDirectory()
+    const directory = copied()
     const database = await opened({ directory })
     expect(await refusal({ directory })).toEqual({
       code: 'DIRECTORY_IN_USE',
@@ -92,8 +102,7 @@ describe('openDatabase with a directory', () => {
     ['no control file', (data: string) => rmSync(join(data, 'global', 'pg_control'))],
     ['no version', (data: string) => rmSync(join(data, 'PG_VERSION'))],
   ])('says so when the data directory is corrupt: %s', async (_what, damage) => {
-    const directory = newDirectory()
-    await (await opened({ directory })).close()
+    const directory = copied()
     damage(join(directory, 'journal', 'data'))
     expect(await refusal({ directory })).toEqual({
       code: 'DATABASE_CORRUPT',
@@ -112,7 +121,7 @@ describe('openDatabase with a directory', () => {
   })
 
   it('refuses a database that a newer version migrated', async () => {
-    const directory = newDirectory()
+    const directory = copied()
     const database = await opened({ directory })
     await database.pool.query(
       `INSERT INTO rialto.migrations (hash, created_at) VALUES ('from the future', 9e12)`,
@@ -122,14 +131,14 @@ describe('openDatabase with a directory', () => {
   })
 
   it('gives a query that fails the name of the failure, and goes on', async () => {
-    const { pool } = await opened({ directory: newDirectory() })
+    const { pool } = await opened({ directory: copied() })
     await expect(pool.query('SELECT 1 / 0')).rejects.toMatchObject({ code: '22012' })
     await expect(pool.query('SELECT $1::int / 0', [1])).rejects.toMatchObject({ code: '22012' })
     expect((await pool.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
   })
 
   it('undoes the transaction of a client that went away, and makes the session new', async () => {
-    const { pool } = await opened({ directory: newDirectory() })
+    const { pool } = await opened({ directory: copied() })
     await pool.query('CREATE TABLE t (n int)')
     const client = await pool.connect()
     await client.query('BEGIN')
@@ -143,7 +152,7 @@ describe('openDatabase with a directory', () => {
   })
 
   it('carries rows that are larger than any buffer on the way', async () => {
-    const { pool } = await opened({ directory: newDirectory() })
+    const { pool } = await opened({ directory: copied() })
     const text = 'x'.repeat(5_000_000)
     const { rows } = await pool.query('SELECT $1::text AS text', [text])
     expect(rows[0].text === text).toBe(true)
