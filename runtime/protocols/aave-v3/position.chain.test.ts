@@ -202,21 +202,32 @@ describe('positions on the real Pool', async () => {
   it('liquidates as the Pool does: close factor, bonus, fee, and all of a collateral', async () => {
     const seen = { half: 0, full: 0, clamped: 0, refused: 0 }
     const scene = fc.record({
-      // The health factor is 0.825 * 10 * price / debt.
-      dollars: fc.integer({ min: 9_000, max: 15_900 }),
-      price: fc.oneof(fc.integer({ min: 700, max: 2_000 }), fc.integer({ min: 1_700, max: 1_960 })),
+      debt: fc.integer({ min: 9_000, max: 15_900 }),
+      // In thousandths: half of the debt, all of it, more than the collateral covers, and not at all.
+      healthFactor: fc.oneof(
+        fc.integer({ min: 951, max: 999 }),
+        fc.integer({ min: 870, max: 950 }),
+        fc.integer({ min: 500, max: 865 }),
+        fc.integer({ min: 1_001, max: 1_100 }),
+      ),
       cover: fc.oneof(fc.constant(MAX_UINT256), fc.bigInt({ min: 1n, max: 16_000_000_000n })),
       seconds: fc.integer({ min: 1, max: 5_000_000 }),
       secondCollateral: fc.boolean(),
     })
+    const plain = { debt: 14_000, cover: MAX_UINT256, seconds: 12, secondCollateral: false }
+    const examples = [980, 900, 700, 1_050].map((healthFactor): [typeof plain & { healthFactor: number }] => [
+      { ...plain, healthFactor },
+    ])
     await fc.assert(
       fc.asyncProperty(scene, async (values) => {
         await undone(async () => {
           await send(alice, encodeSupply(pool, weth, ether('10'), alice))
           if (values.secondCollateral)
             await send(alice, encodeSupply(pool, usdc, dollars('1234.567891'), alice))
-          await send(alice, encodeBorrow(pool, usdc, dollars(values.dollars.toString()), alice))
-          await setPrice({ oracle: price(values.price.toString()) })
+          await send(alice, encodeBorrow(pool, usdc, dollars(values.debt.toString()), alice))
+          // The health factor is 0.825 * 10 * price / debt.
+          const oracle = price(((values.healthFactor * values.debt) / 8_250).toFixed(8))
+          await setPrice({ oracle })
           const before = await snapshot(liquidator, { positions: [alice] })
           const timestamp = before.block.timestamp + BigInt(values.seconds)
           const call = encodeLiquidationCall(pool, weth, usdc, alice, tokenAmount(values.cover))
@@ -252,7 +263,7 @@ describe('positions on the real Pool', async () => {
           else if (values.cover === MAX_UINT256) seen.half++
         })
       }),
-      { numRuns: 60 },
+      { numRuns: 60, examples },
     )
     for (const [kind, times] of Object.entries(seen))
       expect({ kind, some: times > 0 }).toEqual({ kind, some: true })
