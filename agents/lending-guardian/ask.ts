@@ -1,6 +1,6 @@
 import type { BaseChatModel } from '@langchain/core/language_models/chat_models'
 import { type FallbackReason, judgeAnswer } from './choice.ts'
-import { isOverheard, silenceTracing } from './privacy.ts'
+import { isOverheard } from './privacy.ts'
 import { buildPrompt } from './prompt.ts'
 import { type Answer, answerSchema, type Situation } from './schema.ts'
 
@@ -20,13 +20,11 @@ export async function askModel(
   onCall: () => void,
 ): Promise<Answer | FallbackReason> {
   if (signal.aborted) return 'LATE'
-  silenceTracing()
   if (isOverheard(chat)) return 'OVERHEARD'
   onCall()
   const outcome = await Promise.race([aborted(signal), call(chat, situation, signal)])
   if (typeof outcome !== 'string') return judgeAnswer(situation, outcome) ?? outcome
-  // An aborted call fails with an error of its own, which may win the race.
-  return signal.aborted ? 'LATE' : outcome
+  return outcome
 }
 
 async function call(

@@ -66,6 +66,7 @@ describe('enumerateCandidates', () => {
     const { steps } = find(candidatesOf({ wallet: { usdc: 50_000_000_000n } }), 'repay')
     const all = steps.at(-1)
     expect(all?.action).toMatchObject({ amount: 12_000_000_000n })
+    expect(steps.find(({ size }) => size === 50)?.action).toMatchObject({ amount: 6_000_000_000n })
     expect(all?.account).toMatchObject({ totalDebt: 0n, healthFactor: MAX_UINT256 })
   })
 
@@ -96,8 +97,10 @@ describe('enumerateCandidates', () => {
     expect(step.account.totalCollateral).toBe(((10n * ETHER - spent) * 160_000_000_000n) / ETHER)
     // Half a per cent more than quoted, and one unit for rounding.
     expect(maxCollateralIn).toBe((spent * 10_050n + 9_999n) / 10_000n + 1n)
-    expect(minHealthFactor).toBeLessThan(step.account.healthFactor)
-    expect(minHealthFactor).toBeGreaterThan((step.account.healthFactor * 94n) / 100n)
+    // 5 % under what it would be if all of that were spent.
+    const left = ((10n * ETHER - maxCollateralIn) * 160_000_000_000n) / ETHER
+    const worst = (((left * 8_250n + 5_000n) / 10_000n) * WAD + 450_000_000_000n) / 900_000_000_000n
+    expect(minHealthFactor).toBe((worst * 9_500n) / 10_000n)
     // Gas, and the pool's fee of 5 bps with some impact.
     const gas = (580_000n * 23n * 10n ** 9n * 160_000_000_000n) / ETHER
     expect(step.cost - gas).toBeGreaterThan(usd(150_000_000n))
@@ -120,6 +123,36 @@ describe('enumerateCandidates', () => {
     expect(sizes(10n ** 18n)).toBeGreaterThan(95)
     expect(sizes(10n ** 16n)).toBeLessThan(60)
     expect(kinds(candidatesOf({ liquidity: 10n ** 12n }))).toEqual(['c1 wait'])
+  })
+
+  it('promises no more collateral than the owner’s slippage bears', () => {
+    // At 8 bps the fee of 5 bps leaves room for 3, which is less than the tolerance of 50 on the quote.
+    const { steps } = find(
+      candidatesIn(snapshotOf({ liquidity: 10n ** 21n }), settingsOf({ maxSlippage: bps(8n) })),
+      'deleverage',
+    )
+    for (const { action } of steps) {
+      if (action?.kind !== 'deleverage') throw new RangeError('no deleverage')
+      const most = usdValue(action.maxCollateralIn, usd(1_600n * 10n ** 8n), 18, 'up')
+      expect(most * 9_992n).toBeLessThanOrEqual(
+        usdValue(action.repayAmount, usd(10n ** 8n), 6, 'down') * 10_000n,
+      )
+    }
+  })
+
+  it('never lets a plan end under 1', () => {
+    const { steps } = find(
+      candidatesOf({ price: usd(1_500n * 10n ** 8n), wallet: { usdc: 150_000_000n } }),
+      'repay',
+    )
+    for (const { action } of steps) expect(action).toMatchObject({ minHealthFactor: WAD })
+  })
+
+  it('leaves out what Aave would revert in the middle of the flash swap: a health factor under 1', () => {
+    // At 1,300 dollars the health factor is 0.89, and the pool gives only a little.
+    const drained = { price: usd(1_300n * 10n ** 8n), liquidity: 5n * 10n ** 15n }
+    expect(kinds(candidatesOf(drained))).toEqual(['c1 wait'])
+    expect(kinds(candidatesOf({ ...drained, liquidity: 10n ** 19n }))).toEqual(['c1 deleverage', 'c2 wait'])
   })
 
   it('leaves out what the protocol would refuse', () => {

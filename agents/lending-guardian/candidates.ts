@@ -1,6 +1,6 @@
 import { isAddressEqual } from 'viem'
 import type { Action } from '../../runtime/core/intent.ts'
-import type { AccountData, PoolState, ReservePosition, ReserveState } from '../../runtime/core/snapshot.ts'
+import type { AccountData, PoolState, ReserveState } from '../../runtime/core/snapshot.ts'
 import {
   amountWorth,
   BPS,
@@ -230,16 +230,15 @@ function deleveraging(
   const debtPart = findReservePosition(position, debt.asset)
   const supplied = suppliedBalance(collateralPart, collateral, block.timestamp)
 
+  const release = (amount: TokenAmount) =>
+    releaseCollateral(collateralPart, collateral, amount, amount === supplied, block.timestamp)
   const after = (repayAmount: TokenAmount, released: TokenAmount) =>
     changePosition(
       position,
       reserves,
       [
         { asset: debt.asset, change: repayDebt(debtPart, debt, repayAmount, block.timestamp).change },
-        {
-          asset: collateral.asset,
-          change: release(collateralPart, collateral, released, supplied, block.timestamp),
-        },
+        { asset: collateral.asset, change: release(released) },
       ],
       block.timestamp,
     )
@@ -278,15 +277,4 @@ function deleveraging(
       },
     }
   }
-}
-
-function release(
-  part: ReservePosition,
-  reserve: ReserveState,
-  amount: TokenAmount,
-  supplied: TokenAmount,
-  timestamp: bigint,
-) {
-  if (amount > supplied) throw new InfeasibleActionError('deleverage', 'there is not that much collateral')
-  return releaseCollateral(part, reserve, amount, amount === supplied, timestamp)
 }

@@ -64,6 +64,7 @@ describe('checkpoints', () => {
     const checkpointer = new DyingSaver(next)
     const died = await analyse(guardianOf({ checkpointer }), worried)
     expect(died.reason).toContain('(The graph failed: the disk is full)')
+    expect(died).toMatchObject({ source: 'model', proposal: whole.proposal })
     checkpointer.isDead = false
     expect(await analyse(guardianOf({ checkpointer }), worried)).toEqual(whole)
     expect(model.bodies).toHaveLength(calls)

@@ -93,8 +93,12 @@ describe('listeners', () => {
   })
 
   it('that a hook would add through the environment count as well', async () => {
+    let heard = 0
     class Spy extends BaseCallbackHandler {
       override name = 'spy'
+      override handleChainStart() {
+        heard++
+      }
     }
     registerConfigureHook({ handlerClass: Spy, envVar: 'SPY_ON_MODELS' })
     const guardian = guardianOf(model.chat)
@@ -104,5 +108,6 @@ describe('listeners', () => {
       fallbackReason: 'OVERHEARD',
       inferenceCalls: 0,
     })
+    expect(heard).toBe(0)
   })
 })

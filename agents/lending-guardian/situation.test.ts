@@ -16,12 +16,12 @@ const settings = settle({
   ...testOptions,
   thresholds: { ...thresholds, target: wad(1_301_000_000_000_000_000n) },
 })
-const situationOf = (snapshot: Snapshot): Situation => {
+const situationOf = (snapshot: Snapshot, of = settings): Situation => {
   const [position] = snapshot.positions
   if (position === undefined) throw new RangeError('no position')
-  const scene = gather(snapshot, position, settings)
+  const scene = gather(snapshot, position, of)
   if ('obstacle' in scene) throw new RangeError(scene.obstacle)
-  return describeSituation(scene, enumerateCandidates(scene, settings), settings)
+  return describeSituation(scene, enumerateCandidates(scene, of), of)
 }
 
 describe('describeSituation', () => {
@@ -145,6 +145,8 @@ describe('the prompt', () => {
     expect(new Set(GAS_COST_BUCKETS_BPS).size).toBe(11)
     const small = situationOf(snapshotOf({ supplied: 10n ** 15n, owed: 1_200_000n }))
     expect(small.gasCostBps).toBe(1_000)
+    const free = settle({ ...testOptions, gas: { repay: 0n, deleverage: 0n, supply: 0n } })
+    expect(situationOf(snapshotOf(), free).gasCostBps).toBe(0)
   })
 
   /** Everything exact that a snapshot holds, as it could be written, where it has five digits or more. */

@@ -15,7 +15,7 @@ export type ChatModelOptions = {
   readonly model?: string
   /** Sent as a bearer token. Absent: a placeholder, never another key of the environment. */
   readonly apiKey?: string
-  /** How long one answer may take, in milliseconds. */
+  /** How long one answer may take, in milliseconds. Default 60,000: an agent's own deadline comes first. */
   readonly timeout?: number
   /** How long the server may take to list its models, in milliseconds. */
   readonly probeTimeout?: number
@@ -40,7 +40,7 @@ export type ChatModel = { readonly model: ChatOpenAI; readonly name: string }
  * const { model, name } = await createChatModel({ url: 'http://127.0.0.1:11434/v1', model: 'qwen3:8b' })
  */
 export async function createChatModel(options: ChatModelOptions): Promise<ChatModel> {
-  const { apiKey = 'none', timeout = 20_000, fetch = fetchOnFreshConnection } = options
+  const { apiKey = 'none', timeout = 60_000, fetch = fetchOnFreshConnection } = options
   const url = checkUrl(options.url)
   const name = chooseModel(url, options.model, await listModels(url, { ...options, apiKey, fetch }))
   silenceTracing()

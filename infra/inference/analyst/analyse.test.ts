@@ -50,6 +50,17 @@ describe('analyse', () => {
     ).not.toBe('wait')
   })
 
+  it('may still wait at the hard floor itself', () => {
+    expect(kindOf(at({ healthFactor: 1.03, hardFloor: 1.03, returnsBps: calm, poolDeviationBps: 0 }))).toBe(
+      'wait',
+    )
+  })
+
+  it('does not go higher than it has to above the hard floor', () => {
+    const report = analyse(at({ healthFactor: 1.02, hardFloor: 1.1, returnsBps: calm, poolDeviationBps: 0 }))
+    expect(report.chosen.projection).toMatchObject({ healthFactorAfter: 1.11, costBps: 8 })
+  })
+
   it('lifts as far as it can where nothing reaches the hard floor', () => {
     const report = analyse(at({ healthFactor: 1.02, hardFloor: 2, target: 2 }))
     expect(report.chosen.projection).toMatchObject({ size: 100, healthFactorAfter: 1.6 })
@@ -75,7 +86,7 @@ describe('analyse', () => {
       id: 'c1',
       kind: 'repay',
       sizeBounds: [1, 100],
-      projections: [{ size: 100, healthFactorAfter: 10, costBps: 1, debtAfter: 0 }],
+      projections: [{ size: 100, healthFactorAfter: 1.01, costBps: 1, debtAfter: 0 }],
     }
     expect(analyse(at({ candidates: [repaid] })).chosen).toMatchObject({
       liquidation: 0,
