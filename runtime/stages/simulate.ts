@@ -31,7 +31,9 @@ export async function simulate(
   policy: Policy,
 ): Promise<Simulation> {
   const { account } = intent
-  const lastValidBlock = snapshot.block.number + BigInt(policy.lastValidBlocks)
+  const byPolicy = snapshot.block.number + BigInt(policy.lastValidBlocks)
+  const { expiresAtBlock } = intent.action
+  const lastValidBlock = expiresAtBlock < byPolicy ? expiresAtBlock : byPolicy
   const calls = encodeIntent(intent.action, snapshot, runtime.book, {
     minHealthFactor: policy.healthFactor.minAfter,
     lastValidBlock,

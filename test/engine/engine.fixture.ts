@@ -1,0 +1,141 @@
+import { privateKeyToAccount } from 'viem/accounts'
+import { createLendingGuardian } from '../../agents/lending-guardian/index.ts'
+import { createChain } from '../../infra/chain/createChain.ts'
+import { decodeRevert } from '../../infra/chain/decodeRevert.ts'
+import { loadPolicy } from '../../infra/config/loadPolicy.ts'
+import { deriveKey } from '../../infra/signer/deriveKey.ts'
+import { type Actors, createActors } from '../../infra/world/actors.ts'
+import { openPositions } from '../../infra/world/openPositions.ts'
+import { STARTING_PRICE } from '../../infra/world/scenarios/scenario.ts'
+import { POSITION } from '../../infra/world/setStage.ts'
+import { BLOCK_SECONDS, type World } from '../../infra/world/world.ts'
+import type { Agent } from '../../runtime/core/agent.ts'
+import { systemClock } from '../../runtime/core/clock.ts'
+import { agentId } from '../../runtime/core/ids.ts'
+import type { Intent } from '../../runtime/core/intent.ts'
+import type { Chain, Journal, Logger, Signer } from '../../runtime/core/ports.ts'
+import type { BlockRef, Snapshot } from '../../runtime/core/snapshot.ts'
+import { type Usd, usd, type Wei, wei } from '../../runtime/core/units.ts'
+import { type Policy, withMode } from '../../runtime/guards/policy.ts'
+import type { Runtime } from '../../runtime/stages/runtime.ts'
+import { memoryJournals } from '../twins/memoryJournal.ts'
+import { memorySigner } from '../twins/memorySigner.ts'
+
+export { withMode }
+
+export const dollars = (whole: number): Usd => usd(BigInt(Math.round(whole * 100)) * 10n ** 6n)
+export const gwei = (whole: bigint): Wei => wei(whole * 10n ** 9n)
+
+export type LogLine = { readonly level: string; readonly message: string; readonly fields: object }
+
+export function memoryLogger(): Logger & { readonly lines: readonly LogLine[] } {
+  const lines: LogLine[] = []
+  const at = (level: string) => (fields: object, message: string) => {
+    lines.push({ level, message, fields })
+  }
+  return { lines, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+}
+
+/** An engine on a real chain, with journal and signer in memory, and one guarded position that it can act for. */
+export type Engine = {
+  readonly runtime: Runtime
+  readonly agent: Agent
+  readonly policy: Policy
+  readonly actors: Actors
+  readonly logger: ReturnType<typeof memoryLogger>
+  /** Moves oracle and pool, mines, and returns the new head. */
+  moveTo(price: Usd, options?: { oracleOnly?: boolean; baseFee?: Wei }): Promise<BlockRef>
+  mine(): Promise<BlockRef>
+  /** The same engine with some of its parts exchanged. */
+  with(parts: Partial<Pick<Runtime, 'chain' | 'journal' | 'signer' | 'policyOf'>>): Runtime
+}
+
+let seeds = 0
+
+/** Each engine has an account of its own, so that several can share a world. */
+export async function createEngine(
+  world: World,
+  options: { propose?: (snapshot: Snapshot) => Intent; policy?: (policy: Policy) => Policy } = {},
+): Promise<Engine> {
+  const seed = String(++seeds)
+  const account = privateKeyToAccount(deriveKey({ label: 'guardian', seed })).address
+  const book = world.addressBook
+  const shipped = await loadPolicy('policies/lending-guardian.json')
+  const policy = options.policy?.(shipped) ?? shipped
+  const actors = createActors(world)
+  const chain: Chain = await createChain({
+    rpcUrl: world.url,
+    chainId: world.chainId,
+    multicall3: book.multicall3,
+  })
+  // Earlier tests may have left the market where this debt could not be borrowed.
+  await actors.pushPrice(STARTING_PRICE)
+  await actors.arbitrageTo(STARTING_PRICE)
+  await actors.mineBlock()
+  await openPositions(world, [{ account, ...POSITION }])
+  const id = agentId('lending-guardian')
+  const guardian = createLendingGuardian({
+    id,
+    account,
+    thresholds: policy.healthFactor,
+    assets: book.aaveV3.reserves.map(({ asset }) => asset),
+    pools: book.uniswapV3.pools.map(({ address }) => address),
+    wrappedNative: book.wrappedNative,
+    model: null,
+    maxSlippage: policy.riskReducing.slippage.oracle,
+    quoteTolerance: policy.riskReducing.slippage.pool,
+  })
+  const { propose } = options
+  const agent: Agent =
+    propose === undefined
+      ? guardian
+      : {
+          ...guardian,
+          analyse: async (snapshot) => ({
+            proposal: propose(snapshot),
+            reason: 'scripted',
+            source: 'rule',
+            fallbackReason: null,
+            candidates: 1,
+            inferenceCalls: 0,
+            model: null,
+          }),
+        }
+  const journal: Journal = await memoryJournals().open(world.chainId, world.genesisHash)
+  const signer: Signer = memorySigner({
+    book,
+    accounts: [{ label: 'guardian', key: { kind: 'derived', seed }, policies: [policy] }],
+  })
+  const logger = memoryLogger()
+  const runtime: Runtime = {
+    chain,
+    journal,
+    signer,
+    clock: systemClock,
+    logger,
+    book,
+    holder: 'test',
+    blockSeconds: BigInt(BLOCK_SECONDS),
+    analyseTimeout: 30_000,
+    explainRevert: decodeRevert,
+    policyOf: () => policy,
+  }
+  return {
+    runtime,
+    agent,
+    policy,
+    actors,
+    logger,
+    async moveTo(price, { oracleOnly = false, baseFee = gwei(20n) } = {}) {
+      await actors.pushPrice(price)
+      if (!oracleOnly) await actors.arbitrageTo(price)
+      await actors.mineBlock({ baseFeePerGas: baseFee })
+      return chain.head()
+    },
+    async mine() {
+      await actors.mineBlock({ baseFeePerGas: gwei(20n) })
+      return chain.head()
+    },
+    with: (parts) => ({ ...runtime, ...parts }),
+  }
+}
