@@ -69,6 +69,11 @@ describe('without thought', () => {
     expect((await analyse(guardianOf(), odd)).reason).toContain('e-mode')
   })
 
+  it('does nothing where gas cannot be weighed', async () => {
+    const analysis = await analyse(guardianOf({ wrappedNative: pool }), worried)
+    expect(analysis.reason).toBe('Nothing is done: the native coin has no price, so gas cannot be weighed.')
+  })
+
   it('refuses a snapshot without its position', async () => {
     await expect(analyse(guardianOf(), { ...worried, positions: [] })).rejects.toMatchObject({
       code: 'INVARIANT',

@@ -32,6 +32,8 @@ describe('raiseAlarm', () => {
     expect(alarmAt(1.21, { returnsBps: moves(100) })).toBe('rough-market')
     expect(alarmAt(1.22, { returnsBps: moves(100) })).toBeNull()
     expect(alarmAt(1.42, { returnsBps: moves(200) })).toBe('rough-market')
+    // A pool that trades higher is no comfort.
+    expect(alarmAt(1.21, { returnsBps: moves(100), poolDeviationBps: 500 })).toBe('rough-market')
     // An ordinary day, 5 bps a block, calls for nothing above the trigger.
     expect(alarmAt(1.16, { returnsBps: moves(5) })).toBeNull()
   })
