@@ -116,7 +116,7 @@ export const situationSchema = z
 /**
  * What a model answers with: which candidate, how much of it, and why.
  *
- * The reason has no limit here, because a long one is no error; {@link file://./choice.ts} cuts it.
+ * The reason has no limit here, because a long one is no error: `cleanReason` cuts it.
  */
 export const answerSchema = z.object({
   candidate: z.string().describe('The id of the chosen candidate, such as "c1".'),
