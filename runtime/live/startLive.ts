@@ -37,8 +37,8 @@ export type Live = {
   recover(head: BlockRef): Promise<Recovery>
   /**
    * Gives every agent the block and returns when all of them are through with it: first what is in flight is
-   * settled, then all decide, then what they want is executed. A job that fails is logged and in the journal; it
-   * never stops the others.
+   * settled, then what was left open is executed, then all decide, then what they want is executed. A job that fails
+   * is logged and in the journal; it never stops the others.
    */
   processHead(head: BlockRef): Promise<void>
   close(): Promise<void>
@@ -177,17 +177,24 @@ export async function startLive({ runtime, agents, connection, prefix }: LiveOpt
     else if (result.executeJob !== null) await finished(queueOf(agent.account), result.executeJob)
   }
 
+  /** Intents that were decided but not carried out: a job that failed, or a process that was killed. */
+  async function executeOpen(head: BlockRef): Promise<number> {
+    const open = await runtime.journal.openIntents()
+    for (const intent of open) {
+      const agent = agentOf(intent.agent)
+      await finished(queueOf(agent.account), await enqueueExecute(agent, intent.id, head))
+    }
+    return open.length
+  }
+
   return {
     async recover(head) {
-      const open = await runtime.journal.openIntents()
-      for (const intent of open) {
-        const agent = agentOf(intent.agent)
-        await finished(queueOf(agent.account), await enqueueExecute(agent, intent.id, head))
-      }
-      return { inFlight: await settleAll(head), openIntents: open.length }
+      const openIntents = await executeOpen(head)
+      return { inFlight: await settleAll(head), openIntents }
     },
     async processHead(head) {
       await settleAll(head)
+      await executeOpen(head)
       await Promise.all(agents.map((agent) => runAgent(agent, head)))
     },
     async close() {

@@ -16,7 +16,16 @@ export async function observe(runtime: Runtime, agent: Agent, block: BlockRef): 
     oracle.maxDeviation > riskReducing.oracle.maxDeviation
       ? oracle.maxDeviation
       : riskReducing.oracle.maxDeviation
-  return readSnapshot(runtime.chain, block, runtime.book, agent.account, agent.watch(), {
-    tolerance: { ...DEFAULT_ORACLE_TOLERANCE, maxPoolDeviation: loosest },
-  })
+  const watch = agent.watch()
+  const positions = [...new Set([agent.account, ...watch.positions])]
+  return readSnapshot(
+    runtime.chain,
+    block,
+    runtime.book,
+    agent.account,
+    { ...watch, positions },
+    {
+      tolerance: { ...DEFAULT_ORACLE_TOLERANCE, maxPoolDeviation: loosest },
+    },
+  )
 }
