@@ -1,0 +1,34 @@
+import { writeSync } from 'node:fs'
+import { openStore } from '../../infra/store/openStore.ts'
+import { RialtoError } from '../../runtime/core/errors.ts'
+import { agentId } from '../../runtime/core/ids.ts'
+import { CHAIN_ID, fakeAddress, fakeHash, leaseOf, mined, signAttempt } from './journalFixture.ts'
+
+/*
+ * A process that writes to a journal until it is killed, and says on its standard output what was acknowledged:
+ * `signed <n>` and `settled <n>`. When a write fails it says `failed <code>` and goes on with the next.
+ *
+ *     node --import tsx journalWriter.ts <directory>
+ */
+
+const [directory = ''] = process.argv.slice(2)
+const say = (line: string): void => void writeSync(1, `${line}\n`)
+
+export const WRITER = { agent: agentId('writer'), account: fakeAddress('writer') }
+export const GENESIS = fakeHash('writer')
+
+const store = await openStore({ directory })
+const journal = await store.journals.open(CHAIN_ID, GENESIS)
+await leaseOf(journal, WRITER.account)
+say('open')
+for (let n = (await journal.counts()).runs + 1; ; n += 1) {
+  try {
+    const { id } = await signAttempt(journal, WRITER, n, { noncesUsed: 1 })
+    say(`signed ${n}`)
+    await journal.settle(id, { status: 'confirmed', ...mined, deviated: false })
+    say(`settled ${n}`)
+  } catch (error) {
+    if (!(error instanceof RialtoError)) throw error
+    say(`failed ${error.code}`)
+  }
+}
