@@ -55,6 +55,8 @@ export async function openEmbedded(onFailure: (error: RialtoError) => void): Pro
 
   const password = randomBytes(24).toString('base64url')
   const client = new Redis({ host: HOST, port, maxRetriesPerRequest: 0, retryStrategy: () => null })
+  // The command below fails with the same error; without a listener the client would print it.
+  client.on('error', () => {})
   try {
     await client.config('SET', 'requirepass', password)
   } catch (error) {
