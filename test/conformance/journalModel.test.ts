@@ -131,7 +131,7 @@ const onTheWay = [
       holder,
       fc.bigInt(0n, 4n),
       fc.constantFrom(1 as const, 2 as const),
-      fc.bigInt(0n, 50n),
+      fc.bigInt(0n, 5n),
       fc.bigInt(0n, 2n ** 128n),
     ),
     (n, block, name, nonce, noncesUsed, signedAt, reserved) => async (side, world) => {
@@ -237,7 +237,7 @@ const commands = [
       ({ store }, world) =>
         store.setTradingState(n === null ? null : actorOf(world, n).agent, state, 'ordered'),
   ),
-  command('look', fc.tuple(who, fc.bigInt(0n, 50n)), (n, since) => async ({ journal }, world) => {
+  command('look', fc.tuple(who, fc.bigInt(0n, 5n)), (n, since) => async ({ journal }, world) => {
     const { agent, account } = actorOf(world, n)
     return {
       history: await journal.history(agent, account, since),
