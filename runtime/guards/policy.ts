@@ -107,7 +107,7 @@ const policyFile = section({
     withoutReferencePool: limits.withoutReferencePool,
   })),
   healthFactor: section({
-    /** Below it no model is asked: the deterministic rule acts. */
+    /** Below it waiting is not allowed, whoever says so: a model that says it is overruled. */
     floor: healthFactor,
     /** Below it the agent starts to think. */
     trigger: healthFactor,
