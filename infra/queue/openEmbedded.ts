@@ -7,6 +7,14 @@ import type { FromQueueWorker, QueueWorkerTask } from './messages.ts'
 
 const HOST = '127.0.0.1'
 
+/**
+ * node:wasi warns that it is experimental, once per thread, and nobody who starts Rialto can do anything about it. The
+ * precise flag came with Node 20.11.
+ */
+const QUIET = process.allowedNodeEnvironmentFlags.has('--disable-warning')
+  ? '--disable-warning=ExperimentalWarning'
+  : '--no-warnings'
+
 export type EmbeddedQueue = {
   readonly host: string
   readonly port: number
@@ -24,8 +32,7 @@ export type EmbeddedQueue = {
 export async function openEmbedded(onFailure: (error: RialtoError) => void): Promise<EmbeddedQueue> {
   const worker = startWorker(import.meta.url, './valkeyWorker', {
     workerData: { host: HOST } satisfies QueueWorkerTask,
-    // node:wasi warns that it is experimental, once per thread: nobody who starts Rialto can do anything about it.
-    execArgv: ['--disable-warning=ExperimentalWarning'],
+    execArgv: [QUIET],
   })
   let closing = false
   const fail = (reason: string, cause?: unknown): QueueLostError => new QueueLostError(reason, cause)

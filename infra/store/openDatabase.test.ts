@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import {
   closeSync,
   cpSync,
@@ -13,9 +14,13 @@ import {
 import { createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Client } from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { RialtoError } from '../../runtime/core/errors.ts'
+import { createCheckpointer } from './createCheckpointer.ts'
+import { createJournals } from './createJournals.ts'
 import { type Database, type DatabaseOptions, openDatabase } from './openDatabase.ts'
+import { toDatabaseError } from './toDatabaseError.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'rialto-store-'))
 let directories = 0
@@ -234,3 +239,68 @@ describe('openDatabase with a URL', () => {
     },
   )
 })
+
+const { TEST_DATABASE_URL = '' } = process.env
+
+describe.runIf(TEST_DATABASE_URL !== '')(
+  'openDatabase with a real PostgreSQL (set TEST_DATABASE_URL to one where databases and roles can be made)',
+  () => {
+    const suffix = randomBytes(6).toString('hex')
+    const database = `rialto_open_${suffix}`
+    const role = `rialto_role_${suffix}`
+    const urlOf = (changes: Partial<Pick<URL, 'username' | 'password' | 'pathname'>>): string =>
+      Object.assign(new URL(TEST_DATABASE_URL), { pathname: `/${database}` }, changes).href
+    async function onServer(...statements: string[]): Promise<void> {
+      const client = new Client({ connectionString: TEST_DATABASE_URL })
+      await client.connect()
+      for (const statement of statements) await client.query(statement)
+      await client.end()
+    }
+    beforeAll(() => onServer(`CREATE DATABASE ${database}`, `CREATE ROLE ${role} LOGIN PASSWORD 'right'`))
+    afterAll(() => onServer(`DROP DATABASE ${database} WITH (FORCE)`, `DROP ROLE ${role}`))
+
+    it('is migrated once when many processes open it at the same time', async () => {
+      const url = urlOf({})
+      const all = await Promise.all(Array.from({ length: 4 }, () => opened({ url })))
+      const { rows } = await (all[0]?.pool ?? expect.unreachable()).query(
+        'SELECT hash FROM rialto.migrations',
+      )
+      expect(rows).toHaveLength(1)
+      await Promise.all(all.map((one) => createCheckpointer(one)))
+    })
+
+    it.each([
+      ['DATABASE_LOGIN', { password: 'wrong-secret' }],
+      ['DATABASE_LOGIN', { username: 'nobody-at-all', password: 'wrong-secret' }],
+      ['DATABASE_LOGIN', { password: '' }],
+      ['DATABASE_MISSING', { pathname: '/nowhere-to-be-found' }],
+      ['DATABASE_PERMISSION', { username: role, password: 'right' }],
+    ])('%s for %o', async (code, changes) => {
+      const found = await refusal({ url: urlOf(changes) })
+      expect(found.code).toBe(code)
+      expect(found.line).not.toContain('wrong-secret')
+    })
+
+    it('DATABASE_READ_ONLY where nothing can be written', async () => {
+      await onServer(`ALTER ROLE ${role} SET default_transaction_read_only = on`)
+      expect(await refusal({ url: urlOf({ username: role, password: 'right' }) })).toMatchObject({
+        code: 'DATABASE_READ_ONLY',
+      })
+    })
+
+    it('tells a query that its connection was lost, and goes on with another', async () => {
+      const one = await opened({ url: urlOf({}) })
+      const journal = await createJournals(one).open(1, `0x${'cd'.repeat(32)}`)
+      const client = await one.pool.connect()
+      const { rows } = await client.query('SELECT pg_backend_pid() AS pid')
+      const waiting = client.query('SELECT pg_sleep(60)').then(
+        () => expect.unreachable('it must be cut off'),
+        (error) => toDatabaseError(error, one.where, 'wait'),
+      )
+      await onServer(`SELECT pg_terminate_backend(${rows[0].pid})`)
+      expect(await waiting).toMatchObject({ code: 'DATABASE_LOST', retryable: true })
+      client.release(true)
+      expect(await journal.counts()).toEqual({ runs: 0, intents: 0, attempts: 0 })
+    })
+  },
+)

@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { Pool, type PoolConfig } from 'pg'
 import { InvalidInputError, type RialtoError } from '../../runtime/core/errors.ts'
@@ -75,8 +76,19 @@ async function openDirectory(
 
 async function openServer(url: string): Promise<Database> {
   const where = redactUrl(url)
-  return ready('postgres', where, async () => {}, {
+  const sockets = new Set<Socket>()
+  // pg leaves a socket open when it has no password to log in with, and the server waits a minute for it.
+  const hangUp = async (): Promise<void> => {
+    for (const socket of sockets) socket.destroy()
+  }
+  return ready('postgres', where, hangUp, {
     connectionString: url,
+    stream: () => {
+      const socket = new Socket()
+      sockets.add(socket)
+      socket.once('close', () => sockets.delete(socket))
+      return socket
+    },
     max: POOL_SIZE,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
@@ -92,9 +104,10 @@ async function ready(
   config: PoolConfig,
 ): Promise<Database> {
   const pool = new Pool(config)
-  // An idle connection that breaks is replaced by the pool, and what broke it shows in the next query if it lasts;
-  // without a listener it would end the process.
+  // A connection that breaks is replaced by the pool, and whoever uses it is told by the query; without a listener the
+  // event would end the process. The pool's own covers idle clients only.
   pool.on('error', () => {})
+  pool.on('connect', (client) => client.on('error', () => {}))
   try {
     // A connection of its own first, so that what is wrong with the server is told apart from what is wrong with us.
     await pool.connect().then(
