@@ -1,6 +1,7 @@
 import { mkdir, rm, statfs, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { RialtoError } from '../runtime/core/errors.ts'
+import { lockDirectory } from './store/embedded/directoryLock.ts'
 
 /** The folder that holds everything Rialto keeps cannot be used. */
 export class DirectoryError extends RialtoError {
@@ -63,4 +64,19 @@ export async function prepareDirectory(path: string): Promise<string> {
     throw explainFileError(directory, error)
   }
   return directory
+}
+
+/** The folder, held by this process alone until it is released. */
+export type HeldDirectory = { readonly path: string; release(): void }
+
+/**
+ * Prepares the folder and takes it for this process: two runtimes on one folder would end each other's world.
+ *
+ * @throws {DirectoryError} when it cannot be used.
+ * @throws {DirectoryInUseError} when another process holds it; one that was killed holds nothing.
+ */
+export async function holdDirectory(path: string): Promise<HeldDirectory> {
+  const directory = await prepareDirectory(path)
+  const { release } = lockDirectory(directory)
+  return { path: directory, release }
 }

@@ -12,13 +12,13 @@ export class DirectoryNotWritableError extends RialtoError {
   }
 }
 
-/** A directory whose database another process has open. */
+/** A directory that another process works in. */
 export class DirectoryInUseError extends RialtoError {
   override readonly name = 'DirectoryInUseError'
   constructor(directory: string, owner: string, lockFile: string, certain: boolean) {
-    super('DIRECTORY_IN_USE', `The database in ${directory} is open in ${owner}.`, {
+    super('DIRECTORY_IN_USE', `${directory} is in use by ${owner}.`, {
       fix: certain
-        ? 'Stop that process, or set DATABASE_URL to share one PostgreSQL between processes.'
+        ? 'Stop that process, or set RIALTO_DIR to another folder.'
         : `Stop that process; if it is gone, delete ${lockFile}.`,
       details: { directory, owner },
     })

@@ -3,7 +3,6 @@ import { resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { loadConfig } from '../../config/loadConfig.ts'
 import { loadEnvironment } from '../../config/loadEnvironment.ts'
-import { prepareDirectory } from '../../directory.ts'
 import { type LogLevel, logLevels } from '../../telemetry/createLogger.ts'
 import { findScenario, scenarios } from '../../world/scenarios/index.ts'
 import { runScenario } from '../start/runScenario.ts'
@@ -77,7 +76,6 @@ export function startCommand(terminal: Terminal): Command {
       const startedAt = performance.now()
       const config = await loadConfig(options.config, loadEnvironment(process.env))
       if (config.chain.kind === 'rpc') {
-        await prepareDirectory(config.directory)
         process.exitCode = await watchChain({
           config,
           chain: config.chain,
@@ -96,7 +94,6 @@ export function startCommand(terminal: Terminal): Command {
       })
       // Whatever is wrong with the path is said before anything starts.
       found.scenario.path({ seed, blocks: found.blocks })
-      await prepareDirectory(config.directory)
       process.exitCode = await runScenario({
         config,
         request: {

@@ -1,8 +1,9 @@
-import { describeError, type RialtoError } from '../../../runtime/core/errors.ts'
+import { describeError, InvariantError, type RialtoError } from '../../../runtime/core/errors.ts'
 import { agentId } from '../../../runtime/core/ids.ts'
 import { removeRuntimeFile, writeRuntimeFile } from '../../api/runtimeFile.ts'
-import { startStatusServer } from '../../api/statusServer.ts'
+import { type StatusServer, startStatusServer } from '../../api/statusServer.ts'
 import type { Config } from '../../config/loadConfig.ts'
+import { holdDirectory } from '../../directory.ts'
 import type { LogLevel } from '../../telemetry/createLogger.ts'
 import { version } from '../../version.ts'
 import { renderReport } from '../renderReport.ts'
@@ -32,6 +33,7 @@ export type RunScenarioOptions = {
  */
 export async function runScenario(options: RunScenarioOptions): Promise<ExitCode> {
   const { config, request, terminal } = options
+  const folder = await holdDirectory(config.directory)
   const stop = interruption()
   let died: RialtoError | null = null
   let report: Report | null = null
@@ -39,20 +41,25 @@ export async function runScenario(options: RunScenarioOptions): Promise<ExitCode
     `${paint('bold', `rialto ${version}`)}  ${request.found.scenario.name}: ${request.found.scenario.summary}`,
   )
 
-  // The port first: that it is taken is known before anything is started.
   let session: Session | null = null
-  const server = await startStatusServer({
-    port: options.port,
-    status: () => describeStatus(session, request, report),
-    order: async ({ agent, state, reason }) => {
-      await session?.services.store.journals.setTradingState(
-        agent === null ? null : agentId(agent),
-        state,
-        reason,
-      )
-    },
-  })
+  let server: StatusServer | null = null
+  // A play that broke off by itself can be gone on with, so its world is left alone.
+  let isOver = false
   try {
+    // The port first: that it is taken is known before anything is started.
+    server = await startStatusServer({
+      port: options.port,
+      status: () => describeStatus(session, request, report),
+      order: async ({ agent, state, reason }) => {
+        // The file that leads here is written once the session is open.
+        if (session === null) throw new InvariantError('An order came before the session was open.')
+        await session.services.store.journals.setTradingState(
+          agent === null ? null : agentId(agent),
+          state,
+          reason,
+        )
+      },
+    })
     session = await openSession({
       config,
       request,
@@ -68,6 +75,13 @@ export async function runScenario(options: RunScenarioOptions): Promise<ExitCode
     terminal.note(`  status at ${server.url} (rialto status), log in ${session.services.logger.path}\n`)
     report = await playSession(session, request, { ...options, signal: stop.signal })
     if (died !== null) throw died
+    isOver = true
+    if (stop.signal.aborted && report.blocks < request.found.blocks) {
+      terminal.note(
+        `  interrupted at block ${report.blocks} of ${request.found.blocks}; the world and its play are gone`,
+      )
+      return 1
+    }
     terminal.out(options.json ? JSON.stringify(report) : renderReport(report))
     if (!options.once && !stop.signal.aborted) {
       terminal.note(
@@ -80,11 +94,14 @@ export async function runScenario(options: RunScenarioOptions): Promise<ExitCode
     // What a dead service makes of the rest is no news; why it died is.
     throw died ?? error
   } finally {
-    await server.close()
+    await server?.close()
     await removeRuntimeFile(config.directory)
     await session
-      ?.close(true)
+      ?.close(isOver)
       .catch((error: unknown) => terminal.note(`rialto: while ending: ${describeError(error)}`))
+    if (session !== null && !isOver)
+      terminal.note('  The world runs on. Start again to go on with the play, or with --fresh to end it.')
+    folder.release()
     stop.dispose()
   }
   return report.passed ? 0 : 1

@@ -9,6 +9,7 @@ import { openServices, startEngine, worstCase } from '../../compose.ts'
 import type { ChainConfig, Config } from '../../config/loadConfig.ts'
 import { redactUrl } from '../../config/redactUrl.ts'
 import { createAgent } from '../../createAgent.ts'
+import { holdDirectory } from '../../directory.ts'
 import { createSignerProcess } from '../../signer/createSignerProcess.ts'
 import type { LogLevel } from '../../telemetry/createLogger.ts'
 import { version } from '../../version.ts'
@@ -33,6 +34,7 @@ export type WatchChainOptions = {
  */
 export async function watchChain(options: WatchChainOptions): Promise<ExitCode> {
   const { config, terminal, chain: settings } = options
+  const folder = await holdDirectory(config.directory)
   const stop = interruption()
   let died: RialtoError | null = null
   const closers: (() => Promise<void>)[] = []
@@ -146,6 +148,7 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
   } finally {
     for (const closer of closers.reverse())
       await closer().catch((error: unknown) => terminal.note(`rialto: while ending: ${describeError(error)}`))
+    folder.release()
     stop.dispose()
   }
 }

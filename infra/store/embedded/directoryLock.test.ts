@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { entryPoint } from '../../process/entryPoint.ts'
 import { lockDirectory } from './directoryLock.ts'
 
 let directory: string
@@ -63,6 +64,33 @@ describe('lockDirectory', () => {
     leave(4, { born: 'in another life' })
     lockDirectory(directory)
     expect(readdirSync(directory)).toEqual(['lock.5'])
+  })
+
+  it('is given to one of many processes that find it stale at the same time', async () => {
+    leave(7, { born: 'in another life' })
+    const { execArgv } = entryPoint(import.meta.url, './directoryLock')
+    const program = `
+      import { lockDirectory } from ${JSON.stringify(new URL('./directoryLock.ts', import.meta.url).href)}
+      process.stdin.once('data', () => {
+        try {
+          lockDirectory(${JSON.stringify(directory)})
+          console.log('taken')
+        } catch (error) {
+          console.log(error.code)
+        }
+      })
+      console.log('ready')`
+    const rivals = Array.from({ length: 5 }, () =>
+      spawn(process.execPath, [...execArgv, '--input-type=module', '--eval', program], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      }),
+    )
+    await Promise.all(rivals.map((rival) => once(rival.stdout, 'data')))
+    const answers = rivals.map(async (rival) => String((await once(rival.stdout, 'data'))[0]).trim())
+    for (const rival of rivals) rival.stdin.write('go')
+    expect((await Promise.all(answers)).sort()).toEqual([...Array(4).fill('DIRECTORY_IN_USE'), 'taken'])
+    for (const rival of rivals) rival.stdin.end()
+    await Promise.all(rivals.map((rival) => once(rival, 'exit')))
   })
 
   it('is not given away twice when one comes to a lock that was released and taken again meanwhile', () => {
