@@ -2,8 +2,7 @@ import type { Address, Hex } from 'viem'
 import { type Canonical, canonicalHash } from './canonical.ts'
 import { InvariantError } from './errors.ts'
 import type { Hash, IntentId } from './ids.ts'
-import type { Action } from './intent.ts'
-import type { AccountData, BlockRef } from './snapshot.ts'
+import type { AccountData } from './snapshot.ts'
 import type { Usd, Wad, Wei } from './units.ts'
 import type { Verdict } from './verdict.ts'
 
@@ -141,6 +140,3 @@ export type Outcome = {
   /** Change of the account's own balances, smallest units, native coin as the zero address. */
   readonly balanceChanges: readonly { readonly token: Address; readonly change: bigint }[]
 }
-
-/** An action with the block that it was decided on. */
-export type PendingIntent = { readonly id: IntentId; readonly action: Action; readonly decidedOn: BlockRef }
