@@ -116,13 +116,13 @@ describe('a journal whose process is killed with SIGKILL', () => {
 })
 
 describe('a journal whose disk is full', () => {
+  const preload = fileURLToPath(new URL('./fullDisk.cjs', import.meta.url))
+  const startOn = (flag: string) =>
+    startWriter({ NODE_OPTIONS: `--require ${preload}`, RIALTO_TEST_FULL_DISK: flag })
+
   it('says so, and has lost nothing that it acknowledged when there is room again', async () => {
     const flag = join(directory, 'full')
-    const preload = fileURLToPath(new URL('./fullDisk.cjs', import.meta.url))
-    const lines = startWriter({
-      NODE_OPTIONS: `--require ${preload}`,
-      RIALTO_TEST_FULL_DISK: flag,
-    })
+    const lines = startOn(flag)
     const acknowledged = { signed: 0, settled: 0 }
     expect(await nextLine(lines)).toBe('open')
     let failure = ''
@@ -133,7 +133,21 @@ describe('a journal whose disk is full', () => {
       if (acknowledged.settled === 5) writeFileSync(flag, '')
     }
     expect(failure).toBe('DISK_FULL')
+    // The process goes on, and every write says the same.
+    for (let more = 0; more < 3; more += 1) expect(await nextLine(lines)).toBe('failed DISK_FULL')
     await kill()
     await examine(acknowledged)
+  })
+
+  it('does not open, new or not, and opens when there is room again', async () => {
+    const flag = join(directory, 'full')
+    for (const isNew of [true, false]) {
+      writeFileSync(flag, '')
+      expect(await nextLine(startOn(flag)), isNew ? 'new' : 'not new').toBe('failed DISK_FULL')
+      rmSync(flag)
+      const lines = startOn(flag)
+      expect(await nextLine(lines)).toBe('open')
+      await kill()
+    }
   })
 })

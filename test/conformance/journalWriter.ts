@@ -6,7 +6,8 @@ import { CHAIN_ID, fakeAddress, fakeHash, leaseOf, mined, signAttempt } from './
 
 /*
  * A process that writes to a journal until it is killed, and says on its standard output what was acknowledged:
- * `signed <n>` and `settled <n>`. When a write fails it says `failed <code>` and goes on with the next.
+ * `signed <n>` and `settled <n>`. When a write fails it says `failed <code>` and goes on with the next; when the journal
+ * does not open, it says that and ends.
  *
  *     node --import tsx journalWriter.ts <directory>
  */
@@ -17,7 +18,16 @@ const say = (line: string): void => void writeSync(1, `${line}\n`)
 export const WRITER = { agent: agentId('writer'), account: fakeAddress('writer') }
 export const GENESIS = fakeHash('writer')
 
-const store = await openStore({ directory })
+/** @returns the code of an error of ours; any other is thrown on */
+function codeOf(error: unknown): string {
+  if (error instanceof RialtoError) return error.code
+  throw error
+}
+
+const store = await openStore({ directory }).catch((error) => {
+  say(`failed ${codeOf(error)}`)
+  process.exit(1)
+})
 const journal = await store.journals.open(CHAIN_ID, GENESIS)
 await leaseOf(journal, WRITER.account)
 say('open')
@@ -28,7 +38,6 @@ for (let n = (await journal.counts()).runs + 1; ; n += 1) {
     await journal.settle(id, { status: 'confirmed', ...mined, deviated: false })
     say(`settled ${n}`)
   } catch (error) {
-    if (!(error instanceof RialtoError)) throw error
-    say(`failed ${error.code}`)
+    say(`failed ${codeOf(error)}`)
   }
 }

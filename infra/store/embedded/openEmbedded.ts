@@ -98,8 +98,9 @@ function connectable(worker: Worker, directory: string, onFailure: (error: Rialt
     onFailure(error)
     void worker.terminate()
   }
+  // A connection that just ends is cut off by what ended the database, if that is known.
   const explain = (said: Failure): RialtoError =>
-    failureOf(directory, said, (reason) => new DatabaseLostError(directory, reason))
+    failure ?? failureOf(directory, said, (reason) => new DatabaseLostError(directory, reason))
   worker.on('message', (message: FromWorker) => {
     if (message.kind === 'failed') fail(explain(message))
   })

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { type MessagePort, parentPort, threadId, workerData } from 'node:worker_threads'
 import { PGlite } from '@electric-sql/pglite'
+import { RialtoError } from '../../../runtime/core/errors.ts'
 import type { Failure, FromWorker, ToWorker, WorkerTask } from './messages.ts'
 
 /*
@@ -30,13 +31,38 @@ const onStderr = (line: string): boolean => {
   return true
 }
 
+/** PostgreSQL gave up while it was asked something. */
+class DatabaseDiedError extends RialtoError {
+  override readonly name = 'DatabaseDiedError'
+  constructor(reason: string) {
+    super('DATABASE_DIED', reason)
+  }
+}
+
+// PGlite writes its troubles to the console, which is the whole process's and may be somebody's JSON. What matters of
+// them is thrown as well.
+for (const level of ['log', 'info', 'warn', 'error'] as const) console[level] = () => {}
+
 const say = (message: FromWorker): void => parentPort?.postMessage(message)
+
+/** WASI's numbers for what a disk may answer, which is all that the file system of WebAssembly passes on. */
+const WASI_ERRORS: Readonly<Record<number, string>> = {
+  2: 'EACCES',
+  19: 'EDQUOT',
+  51: 'ENOSPC',
+  63: 'EPERM',
+  69: 'EROFS',
+}
 
 function failureOf(error: unknown): Failure {
   // What WebAssembly throws when it exits is no Error, but it has a message.
-  const { message, code } = error as { message?: unknown; code?: unknown }
+  const { message, code, errno } = error as { message?: unknown; code?: unknown; errno?: unknown }
   const text = String(message ?? error).split('\n')[0] ?? ''
-  return { kind: 'failed', reason: lastWords || text, code: typeof code === 'string' ? code : null }
+  return {
+    kind: 'failed',
+    reason: lastWords || text,
+    code: typeof code === 'string' ? code : (WASI_ERRORS[Number(errno)] ?? null),
+  }
 }
 
 /**
@@ -73,20 +99,20 @@ async function serve(dataDirectory: string): Promise<void> {
   let sessions = Promise.resolve()
   let answered = 0
   let isDue = false
-  let dead = false
+  let dead: Failure | null = null
   const connections = new Set<Connection>()
 
-  /** What failed here is in no state to be asked again: every connection ends, and with them this thread. */
+  const hangUp = (port: MessagePort, failure: Failure): void => {
+    port.postMessage(failure)
+    port.close()
+  }
+
+  /** What failed here is in no state to be asked again: every connection ends, and so does each that comes. */
   const die = (error: unknown): void => {
-    if (dead) return
-    dead = true
-    const failure = failureOf(error)
-    say(failure)
-    for (const { port } of connections) {
-      port.postMessage(failure)
-      port.close()
-    }
-    parentPort?.close()
+    if (dead !== null) return
+    dead = failureOf(error)
+    say(dead)
+    for (const { port } of connections) hangUp(port, dead)
   }
 
   async function maintain(): Promise<void> {
@@ -105,6 +131,8 @@ async function serve(dataDirectory: string): Promise<void> {
         port.postMessage(copy, [copy.buffer])
       },
     })
+    // PGlite does not tell that it aborted: it answers no more, or for ever.
+    if (lastWords !== '') throw new DatabaseDiedError(lastWords)
     answered += 1
     if (answered % LOG_CHECK_EVERY === 0) isDue = true
     // Never between the messages of one exchange, nor in somebody's transaction.
@@ -135,6 +163,11 @@ async function serve(dataDirectory: string): Promise<void> {
   }
 
   parentPort?.on('message', (message: ToWorker) => {
+    if (dead !== null) {
+      if (message.kind === 'connect') hangUp(message.port, dead)
+      else parentPort?.close()
+      return
+    }
     if (message.kind === 'close') {
       for (const { port } of connections) port.close()
       sessions = sessions.then(close)
