@@ -373,35 +373,35 @@ export function journalConformance(getStore: () => JournalStore): void {
   })
 
   describe('settlement', () => {
-    const settlements: readonly (readonly [Settlement, intent: string, attempt: object])[] = [
+    const settlements: readonly (readonly [intent: string, Settlement, attempt: object])[] = [
       [
-        { status: 'confirmed', ...mined, deviated: false },
         'done',
+        { status: 'confirmed', ...mined, deviated: false },
         { status: 'confirmed', ...mined, failure: null },
       ],
       [
-        { status: 'confirmed', ...mined, deviated: true },
         'deviated',
+        { status: 'confirmed', ...mined, deviated: true },
         { status: 'confirmed', ...mined, failure: null },
       ],
       [
-        { status: 'reverted', ...mined, failure: 'Assert: health factor' },
         'reverted',
         { status: 'reverted', ...mined, failure: 'Assert: health factor' },
+        { status: 'reverted', ...mined, failure: 'Assert: health factor' },
       ],
       [
-        { status: 'dropped', failure: 'another transaction' },
         'expired',
+        { status: 'dropped', failure: 'another transaction' },
         { status: 'dropped', blockNumber: null, actual: null, spent: 0n, failure: 'another transaction' },
       ],
       [
-        { status: 'unknown', failure: 'no receipt' },
         'signed',
+        { status: 'unknown', failure: 'no receipt' },
         { status: 'unknown', blockNumber: null, actual: null, spent: null, failure: 'no receipt' },
       ],
     ]
 
-    it.each(settlements)('moves attempt and intent on: %o', async (settlement, intent, attempt) => {
+    it.each(settlements)('leaves the intent %s', async (intent, settlement, attempt) => {
       const { id, intentId } = await signAttempt(journal, actor, 1)
       await journal.markBroadcast(id)
       const settled = await journal.settle(id, settlement)
@@ -440,7 +440,7 @@ export function journalConformance(getStore: () => JournalStore): void {
       const lease = await leaseOf(journal, actor.account)
       const { id } = await journal.prepare(lease, attemptOf(intent, actor.account))
       await expect(journal.markBroadcast(id)).rejects.toMatchObject(conflict)
-      for (const [settlement] of settlements)
+      for (const [, settlement] of settlements)
         if (settlement.status !== 'dropped')
           await expect(journal.settle(id, settlement)).rejects.toMatchObject(conflict)
       await journal.settle(id, { status: 'dropped', failure: 'never signed' })
