@@ -1,5 +1,6 @@
 import type { Address, PrivateKeyAccount } from 'viem'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
+import type { AttemptId } from '../../runtime/core/ids.ts'
 import { planHash } from '../../runtime/core/lifecycle.ts'
 import type { SignedTransaction, Signer, SignRequest } from '../../runtime/core/ports.ts'
 import type { Policy } from '../../runtime/guards/policy.ts'
@@ -13,6 +14,8 @@ export type LedgerEntry =
   | ({ readonly kind: 'signed' } & SignedRecord)
   /** The same signature was asked for by a newer holder of the lease. */
   | { readonly kind: 'fence'; readonly account: Address; readonly fence: bigint }
+  /** Nothing was signed for the attempt, and nothing will be. */
+  | { readonly kind: 'abandoned'; readonly account: Address; readonly attemptId: AttemptId }
 
 /** An account with its key, and the policies under which it may act. */
 type KeyedAccount = {
@@ -75,14 +78,28 @@ export function createSigner({ book, accounts, history, append }: CreateSignerPa
     history.addFence(account, fence)
   }
 
+  function abandonNow(address: Address, attemptId: AttemptId): SignedTransaction | null {
+    const { address: account } = find(accounts, address).account
+    const signed = history.find(account, attemptId)
+    if (signed !== null) return answer(signed)
+    if (!history.isAbandoned(account, attemptId)) {
+      append({ kind: 'abandoned', account, attemptId })
+      history.addAbandoned(account, attemptId)
+    }
+    return null
+  }
+
+  /** One after the other. A request that fails holds up nobody: its own caller gets the failure. */
+  function inTurn<T>(work: () => T | Promise<T>): Promise<T> {
+    const result = last.then(work)
+    last = result.catch(() => undefined)
+    return result
+  }
+
   return {
     accounts: async () => accounts.map(({ account }) => account.address),
-    sign(request) {
-      const result = last.then(() => signNow(request))
-      // A request that fails holds up nobody: its own caller gets the failure.
-      last = result.catch(() => undefined)
-      return result
-    },
+    sign: (request) => inTurn(() => signNow(request)),
+    abandon: (account, attempt) => inTurn(() => abandonNow(account, attempt)),
     async lookup(account, attempt) {
       await last
       const record = history.find(find(accounts, account).account.address, attempt)

@@ -108,6 +108,8 @@ export async function createSignerProcess(parameters: CreateSignerProcessParamet
     sign: async (request) => (await (await connect()).call('sign', request)) as SignedTransaction,
     lookup: async (account, attempt) =>
       (await (await connect()).call('lookup', { account, attempt })) as SignedTransaction | null,
+    abandon: async (account, attempt) =>
+      (await (await connect()).call('abandon', { account, attempt })) as SignedTransaction | null,
     close,
   }
 }

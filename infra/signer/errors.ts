@@ -9,6 +9,7 @@ import { RialtoError, type RialtoErrorParameters } from '../../runtime/core/erro
  * | `PLAN_HASH_MISMATCH` | the plan is not the one that the hash is of |
  * | `NONCE_SIGNED` | the nonce, or one that the transaction would use, belongs to another attempt |
  * | `INTENT_SIGNED` | the intent has a signature already, on another nonce or for another plan |
+ * | `ATTEMPT_ABANDONED` | the attempt was given up, and its nonce may be another's by now |
  * | `FENCED` | a newer holder of the account's lease was here |
  * | `UNKNOWN_ACCOUNT` | no key of this signer is that account's |
  * | `LEDGER_UNWRITABLE` | what is signed cannot be recorded, so nothing is signed |
@@ -25,6 +26,7 @@ export const signerErrorCodes = [
   'PLAN_HASH_MISMATCH',
   'NONCE_SIGNED',
   'INTENT_SIGNED',
+  'ATTEMPT_ABANDONED',
   'FENCED',
   'UNKNOWN_ACCOUNT',
   'LEDGER_UNWRITABLE',

@@ -50,6 +50,20 @@ const known = (n: number, within = scope) => {
 }
 
 describe('openLedger', () => {
+  test('remembers what was given up, on the chain that it was given up on alone', () => {
+    const ledger = openLedger(path, scope)
+    const attemptId = 'intent-1.1' as AttemptId
+    ledger.append({ kind: 'abandoned', account: ACCOUNT, attemptId })
+    ledger.close()
+    const isAbandoned = (within = scope) => {
+      const reopened = openLedger(path, within)
+      reopened.close()
+      return reopened.history.isAbandoned(ACCOUNT, attemptId)
+    }
+    expect(isAbandoned()).toBe(true)
+    expect(isAbandoned({ ...scope, chainId: 1 })).toBe(false)
+  })
+
   test('gives back what was appended, and only its owner may read the file', () => {
     fill(3)
     const { kind: _kind, ...record } = signedEntry(2)

@@ -156,17 +156,20 @@ const address = z
   .string()
   .regex(/^0x[0-9a-fA-F]{40}$/)
   .transform((text) => getAddress(text))
-const scoped = { chainId: z.number(), genesisHash: hex32, account: address, fence: uint }
+const attemptId = z.string().transform((text) => text as AttemptId)
+const scoped = { chainId: z.number(), genesisHash: hex32, account: address }
 const storedEntry = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('fence'), ...scoped }),
+  z.strictObject({ kind: z.literal('fence'), ...scoped, fence: uint }),
+  z.strictObject({ kind: z.literal('abandoned'), ...scoped, attemptId }),
   z.strictObject({
     kind: z.literal('signed'),
     ...scoped,
+    fence: uint,
     nonce: uint,
     noncesUsed: z.union([z.literal(1), z.literal(2)]),
     planHash: hex32,
     intentId: z.string().transform((text) => text as IntentId),
-    attemptId: z.string().transform((text) => text as AttemptId),
+    attemptId,
     raw: z
       .string()
       .regex(/^0x[0-9a-f]+$/)
@@ -176,13 +179,15 @@ const storedEntry = z.discriminatedUnion('kind', [
 ])
 
 function toStored(entry: LedgerEntry, { chainId, genesisHash }: LedgerScope): z.input<typeof storedEntry> {
-  const { account, fence } = entry
-  const shared = { chainId, genesisHash, account, fence: fence.toString() }
-  if (entry.kind === 'fence') return { kind: 'fence', ...shared }
+  const shared = { chainId, genesisHash, account: entry.account }
+  if (entry.kind === 'abandoned') return { kind: 'abandoned', ...shared, attemptId: entry.attemptId }
+  const fence = entry.fence.toString()
+  if (entry.kind === 'fence') return { kind: 'fence', ...shared, fence }
   const { nonce, noncesUsed, planHash, intentId, attemptId, raw, hash } = entry
   return {
     kind: 'signed',
     ...shared,
+    fence,
     nonce: nonce.toString(),
     noncesUsed,
     planHash,
@@ -200,6 +205,10 @@ function take(json: string, scope: LedgerScope, history: SigningHistory): void {
   if (chainId !== scope.chainId || genesisHash !== scope.genesisHash) return
   if (entry.kind === 'fence') {
     history.addFence(entry.account, entry.fence)
+    return
+  }
+  if (entry.kind === 'abandoned') {
+    history.addAbandoned(entry.account, entry.attemptId)
     return
   }
   const { kind: _kind, ...record } = entry

@@ -7,7 +7,7 @@ import {
   idOf,
   lineSplitter,
   type Message,
-  parseLookup,
+  parseAttempt,
   parseMessage,
   parseSignRequest,
   type StartParameters,
@@ -40,8 +40,10 @@ async function handle(message: Message): Promise<unknown> {
   }
   if (running === null) throw new SignerError('SIGNER_REQUEST', 'The signer was not started yet.')
   if (message.method === 'sign') return running.signer.sign(parseSignRequest(message.params))
-  const { account, attempt } = parseLookup(message.params)
-  return running.signer.lookup(account, attempt)
+  const { account, attempt } = parseAttempt(message.params)
+  return message.method === 'abandon'
+    ? running.signer.abandon(account, attempt)
+    : running.signer.lookup(account, attempt)
 }
 
 async function answer(line: string): Promise<void> {

@@ -52,7 +52,7 @@ export type Started = {
 
 export type Message = {
   readonly id: number
-  readonly method: 'start' | 'sign' | 'lookup'
+  readonly method: 'start' | 'sign' | 'lookup' | 'abandon'
   readonly params: unknown
 }
 
@@ -137,14 +137,14 @@ const signRequest = z.strictObject({
   fence: uint,
 }) satisfies z.ZodType<SignRequest>
 
-const lookupRequest = z.strictObject({
+const attemptRequest = z.strictObject({
   account: address,
   attempt: id.transform((text) => text as AttemptId),
 })
 
 const message = z.strictObject({
   id: z.int().nonnegative(),
-  method: z.enum(['start', 'sign', 'lookup']),
+  method: z.enum(['start', 'sign', 'lookup', 'abandon']),
   params: z.unknown(),
 })
 
@@ -166,7 +166,8 @@ export function idOf(value: unknown): number {
 
 export const parseMessage = (value: unknown): Message => parse(message, value)
 export const parseSignRequest = (value: unknown): SignRequest => parse(signRequest, value)
-export const parseLookup = (value: unknown) => parse(lookupRequest, value)
+/** What is asked about one attempt: `lookup` and `abandon`. */
+export const parseAttempt = (value: unknown) => parse(attemptRequest, value)
 
 /** What an error may say on the other side of the pipe. A failure that nobody foresaw says only where it happened. */
 export function toWireError(error: unknown): WireError {

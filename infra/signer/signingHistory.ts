@@ -18,16 +18,19 @@ export type SigningHistory = {
   /**
    * What the past says to a request: the signature that it has already, or null when it may have one.
    *
-   * @throws {SignerError} `FENCED`, `NONCE_SIGNED` or `INTENT_SIGNED`.
+   * @throws {SignerError} `FENCED`, `NONCE_SIGNED`, `INTENT_SIGNED` or `ATTEMPT_ABANDONED`.
    */
   check(request: SignRequest, noncesUsed: 1 | 2): SignedRecord | null
   /** The highest fencing token that was recorded for an account; null when there is none. */
   fenceOf(account: Address): bigint | null
   find(account: Address, attempt: AttemptId): SignedRecord | null
+  isAbandoned(account: Address, attempt: AttemptId): boolean
   /** Takes up a signature that is recorded durably. */
   addSigned(record: SignedRecord): void
   /** Takes up a fencing token that is recorded durably. */
   addFence(account: Address, fence: bigint): void
+  /** Takes up that nothing will be signed for an attempt, which is recorded durably. */
+  addAbandoned(account: Address, attempt: AttemptId): void
 }
 
 /**
@@ -40,7 +43,13 @@ export function createSigningHistory(): SigningHistory {
     const key = account.toLowerCase()
     const known = accounts.get(key)
     if (known !== undefined) return known
-    const fresh = { fence: null, byNonce: new Map(), byAttempt: new Map(), byIntent: new Map() }
+    const fresh = {
+      fence: null,
+      byNonce: new Map(),
+      byAttempt: new Map(),
+      byIntent: new Map(),
+      abandoned: new Set<string>(),
+    }
     accounts.set(key, fresh)
     return fresh
   }
@@ -72,6 +81,11 @@ export function createSigningHistory(): SigningHistory {
             details: { account, intentId, attemptId: (earlier ?? same)?.attemptId },
           },
         )
+      if (past.abandoned.has(attemptId))
+        throw new SignerError('ATTEMPT_ABANDONED', `Attempt ${attemptId} was given up.`, {
+          fix: 'Let the intent be decided anew: its nonce may be another attempt’s by now.',
+          details: { account, attemptId },
+        })
       for (const used of noncesOf(nonce, noncesUsed)) {
         const holder = past.byNonce.get(used)
         if (holder !== undefined)
@@ -88,6 +102,7 @@ export function createSigningHistory(): SigningHistory {
     },
     fenceOf: (account) => historyOf(account).fence,
     find: (account, attempt) => historyOf(account).byAttempt.get(attempt) ?? null,
+    isAbandoned: (account, attempt) => historyOf(account).abandoned.has(attempt),
     addSigned(record) {
       const past = historyOf(record.account)
       for (const used of noncesOf(record.nonce, record.noncesUsed)) past.byNonce.set(used, record)
@@ -96,6 +111,7 @@ export function createSigningHistory(): SigningHistory {
       raise(past, record.fence)
     },
     addFence: (account, fence) => raise(historyOf(account), fence),
+    addAbandoned: (account, attempt) => historyOf(account).abandoned.add(attempt),
   }
 }
 
@@ -104,6 +120,7 @@ type AccountHistory = {
   readonly byNonce: Map<bigint, SignedRecord>
   readonly byAttempt: Map<string, SignedRecord>
   readonly byIntent: Map<string, SignedRecord>
+  readonly abandoned: Set<string>
 }
 
 function raise(past: AccountHistory, fence: bigint): void {

@@ -101,7 +101,8 @@ export type SignedTransaction = {
  * - recomputes the plan's hash and refuses another one;
  * - decodes the calldata itself and refuses what its own policy does not allow;
  * - appends what it signed to a durable ledger before it answers;
- * - the same request again gives the same bytes; another plan on a nonce that it has signed is refused;
+ * - the same request again gives the same bytes; another plan on a nonce that it has signed is refused, and so is an
+ *   attempt that was abandoned;
  * - refuses a fencing token lower than one it has seen for the account.
  */
 export type Signer = {
@@ -109,4 +110,9 @@ export type Signer = {
   sign(request: SignRequest): Promise<SignedTransaction>
   /** What was signed for an attempt, by the ledger; null when nothing was. */
   lookup(account: Address, attempt: AttemptId): Promise<SignedTransaction | null>
+  /**
+   * Gives an attempt up: tells what was signed for it, or, when nothing was, records durably that nothing ever will
+   * be, and answers null. Only then is its nonce free again, whatever request for it is still on its way.
+   */
+  abandon(account: Address, attempt: AttemptId): Promise<SignedTransaction | null>
 }

@@ -39,6 +39,6 @@ describe('the signer process', () => {
   signerConformance(async () => {
     const pair = pairs.pop() ?? expect.unreachable('more tests than pairs of accounts')
     const addresses = pair.map(({ label }) => signer.addressOf(label))
-    return { sign: signer.sign, lookup: signer.lookup, accounts: async () => addresses }
+    return { ...signer, accounts: async () => addresses }
   })
 })

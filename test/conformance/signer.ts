@@ -103,6 +103,33 @@ export function signerConformance(open: () => Promise<Signer>): void {
     await expect(signer.lookup(STRANGER, request.attemptId)).rejects.toEqual(refusal('UNKNOWN_ACCOUNT'))
   })
 
+  test('an attempt that was abandoned is never signed, and its nonce is free', async () => {
+    const { signer, account, other } = await setUp()
+    const request = requestOf(planOf(account))
+    expect(await signer.abandon(account, request.attemptId)).toBeNull()
+    expect(await signer.abandon(account.toLowerCase() as Address, request.attemptId)).toBeNull()
+    await expect(signer.sign(request)).rejects.toEqual(refusal('ATTEMPT_ABANDONED'))
+    expect(await signer.lookup(account, request.attemptId)).toBeNull()
+    const next = requestOf(planOf(account, { intentId: 'intent-2' as IntentId }))
+    const signed = await signer.sign(next)
+    // What was signed is told, and cannot be taken back.
+    expect(await signer.abandon(account, next.attemptId)).toEqual(signed)
+    expect(await signer.sign(next)).toEqual(signed)
+    await expect(signer.sign(requestOf(planOf(other)))).resolves.toBeDefined()
+    await expect(signer.abandon(STRANGER, next.attemptId)).rejects.toEqual(refusal('UNKNOWN_ACCOUNT'))
+  })
+
+  test('a signature and the giving up of its attempt that cross do not both happen', async () => {
+    const { signer, account } = await setUp()
+    const request = requestOf(planOf(account))
+    const [abandoned, signed] = await Promise.allSettled([
+      signer.abandon(account, request.attemptId),
+      signer.sign(request),
+    ])
+    expect(abandoned).toEqual({ status: 'fulfilled', value: null })
+    expect(signed).toMatchObject({ status: 'rejected', reason: { code: 'ATTEMPT_ABANDONED' } })
+  })
+
   test('refuses another plan on a nonce that it has signed, or that an authorisation uses', async () => {
     const { signer, account } = await setUp()
     await signer.sign(requestOf(planOf(account)))
