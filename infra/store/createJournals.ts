@@ -43,10 +43,6 @@ export function createJournals({ pool, where }: Pick<Database, 'pool' | 'where'>
           key: epoch?.key ?? 0,
           query: (step, work) => guarded(step, () => work(db)),
           transaction: (step, work) => guarded(step, () => db.transaction(work)),
-          snapshot: (step, work) =>
-            guarded(step, () =>
-              db.transaction(work, { isolationLevel: 'repeatable read', accessMode: 'read only' }),
-            ),
         })
       }),
     setTradingState: (...order) => guarded('record an order', () => giveOrder(db, ...order)),

@@ -1,6 +1,6 @@
 import { aliasedTable, and, asc, eq, inArray, max, sql } from 'drizzle-orm'
 import { InvariantError } from '../../../runtime/core/errors.ts'
-import type { AttemptId } from '../../../runtime/core/ids.ts'
+import type { AgentId, AttemptId, IntentId } from '../../../runtime/core/ids.ts'
 import {
   type AttemptRecord,
   type AttemptStatus,
@@ -14,7 +14,7 @@ import type { Outcome } from '../../../runtime/core/lifecycle.ts'
 import { usd } from '../../../runtime/core/units.ts'
 import { decodeBalanceChanges, decodePlan, encodeBalanceChanges, encodePlan } from '../json.ts'
 import { checkPrepared, judgeSettlement, noncesOf, settledIntent } from '../rules.ts'
-import { attempts, intents, nonces, outcomes, runs } from '../schema.ts'
+import { attempts, intents, nonces, outcomes } from '../schema.ts'
 import { fence } from './leases.ts'
 import type { Queries, Scope, Tx } from './scope.ts'
 
@@ -39,14 +39,15 @@ export function attemptMethods(
     return attempt
   }
 
-  async function markSigned(tx: Tx, { intentId }: { intentId: AttemptRecord['intentId'] }): Promise<void> {
+  /** Moves an intent to `signed`. Gives its agent. */
+  async function markSigned(tx: Tx, intentId: IntentId): Promise<AgentId> {
     const isIntent = and(eq(intents.epoch, scope.key), eq(intents.id, intentId))
     const [signed] = await tx
       .update(intents)
       .set({ status: 'signed', changedAt })
       .where(and(isIntent, eq(intents.status, 'proposed')))
-      .returning({ id: intents.id })
-    if (signed !== undefined) return
+      .returning({ agent: intents.agent })
+    if (signed !== undefined) return signed.agent
     const [found] = await tx.select({ status: intents.status }).from(intents).where(isIntent)
     if (found === undefined) throw new UnknownRecordError('intent', intentId)
     throw new StatusConflictError('intent', intentId, found.status, 'be signed')
@@ -68,11 +69,11 @@ export function attemptMethods(
         await fence(scope, tx, lease)
         const stored = await find(tx, attempt.id)
         if (stored !== undefined) return stored
-        await markSigned(tx, attempt)
+        const agent = await markSigned(tx, attempt.intentId)
         const { expected, plan, ...rest } = attempt
         await tx
           .insert(attempts)
-          .values({ ...rest, epoch: scope.key, plan: encodePlan(plan), status: 'prepared' })
+          .values({ ...rest, agent, epoch: scope.key, plan: encodePlan(plan), status: 'prepared' })
         await storeOutcome(tx, attempt.id, 'expected', expected)
         const wanted = noncesOf(attempt)
         const claimed = await tx
@@ -111,14 +112,14 @@ export function attemptMethods(
       }),
 
     markBroadcast: (id) =>
-      scope.transaction('mark a broadcast', async (tx) => {
-        const [marked] = await tx
+      scope.query('mark a broadcast', async (db) => {
+        const [marked] = await db
           .update(attempts)
           .set({ status: 'broadcast', changedAt })
           .where(and(isAttempt(id), eq(attempts.status, 'signed')))
           .returning({ id: attempts.id })
         if (marked !== undefined) return
-        const [found] = await tx.select({ status: attempts.status }).from(attempts).where(isAttempt(id))
+        const [found] = await db.select({ status: attempts.status }).from(attempts).where(isAttempt(id))
         if (found === undefined) throw new UnknownRecordError('attempt', id)
         if (found.status === 'prepared')
           throw new StatusConflictError('attempt', id, found.status, 'be broadcast')
@@ -137,7 +138,8 @@ export function attemptMethods(
           .update(attempts)
           .set({ ...settled(settlement), changedAt })
           .where(and(isAttempt(id), inArray(attempts.status, [...OPEN])))
-        if ('actual' in settlement) await storeOutcome(tx, id, 'actual', settlement.actual)
+        if ('actual' in settlement && settlement.actual !== null)
+          await storeOutcome(tx, id, 'actual', settlement.actual)
         if (settlement.status === 'dropped')
           await tx.delete(nonces).where(and(eq(nonces.epoch, scope.key), eq(nonces.attemptId, id)))
         await tx
@@ -175,7 +177,9 @@ export function attemptMethods(
     attempts: (agent) =>
       scope.query('read attempts', async (db) => {
         const rows = await selectAttempts(db)
-          .where(and(eq(attempts.epoch, scope.key), agent === undefined ? undefined : eq(runs.agent, agent)))
+          .where(
+            and(eq(attempts.epoch, scope.key), agent === undefined ? undefined : eq(attempts.agent, agent)),
+          )
           .orderBy(asc(attempts.seq))
         return rows.map(toAttempt)
       }),
@@ -209,8 +213,6 @@ function selectAttempts(db: Queries) {
   return db
     .select({ attempt: attempts, expected, actual })
     .from(attempts)
-    .innerJoin(intents, and(eq(intents.epoch, attempts.epoch), eq(intents.id, attempts.intentId)))
-    .innerJoin(runs, and(eq(runs.epoch, intents.epoch), eq(runs.id, intents.runId)))
     .innerJoin(
       expected,
       and(
@@ -234,7 +236,7 @@ type Row = {
 }
 
 function toAttempt({ attempt, expected, actual }: Row): AttemptRecord {
-  const { epoch: _epoch, seq: _seq, changedAt: _changedAt, plan, ...rest } = attempt
+  const { epoch: _epoch, seq: _seq, agent: _agent, changedAt: _changedAt, plan, ...rest } = attempt
   return {
     ...rest,
     plan: decodePlan(plan),

@@ -3,7 +3,7 @@ import type { IntentId } from '../../../runtime/core/ids.ts'
 import { type IntentRecord, type Journal, UnknownRecordError } from '../../../runtime/core/journal.ts'
 import type { Verdict } from '../../../runtime/core/verdict.ts'
 import { decodeAction, sameVerdict, storableVerdict } from '../json.ts'
-import { intents, runs, verdicts } from '../schema.ts'
+import { intents, verdicts } from '../schema.ts'
 import type { Queries, Scope } from './scope.ts'
 
 /** Intents and the verdicts on them. */
@@ -71,24 +71,26 @@ export function intentMethods(
     intents: (agent) =>
       scope.query('read intents', async (db) => {
         const rows = await selectIntents(db)
-          .where(and(eq(intents.epoch, scope.key), agent === undefined ? undefined : eq(runs.agent, agent)))
+          .where(
+            and(eq(intents.epoch, scope.key), agent === undefined ? undefined : eq(intents.agent, agent)),
+          )
           .orderBy(asc(intents.seq))
         return rows.map(toIntent)
       }),
   }
 }
 
-/** Intents with their run's particulars and their verdicts, in one statement. */
+/** Intents with their verdicts, in one statement. */
 function selectIntents(db: Queries) {
   return db
     .select({
       id: intents.id,
       runId: intents.runId,
-      agent: runs.agent,
-      account: runs.account,
+      agent: intents.agent,
+      account: intents.account,
       action: intents.action,
       status: intents.status,
-      decidedOnBlock: runs.blockNumber,
+      decidedOnBlock: intents.decidedOnBlock,
       verdicts: sql<readonly Verdict[]>`(
         SELECT coalesce(
           jsonb_agg(
@@ -99,7 +101,6 @@ function selectIntents(db: Queries) {
         FROM ${verdicts} v WHERE v.epoch = ${intents.epoch} AND v.intent_id = ${intents.id})`,
     })
     .from(intents)
-    .innerJoin(runs, and(eq(runs.epoch, intents.epoch), eq(runs.id, intents.runId)))
     .$dynamic()
 }
 

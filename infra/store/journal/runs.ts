@@ -57,6 +57,9 @@ export function runMethods(scope: Scope): Pick<Journal, 'startRun' | 'decide' | 
             epoch: scope.key,
             id: intent.id,
             runId: id,
+            agent: decided.agent,
+            account: decided.account,
+            decidedOnBlock: decided.blockNumber,
             action: encodeAction(intent.action),
             status: 'proposed',
           })

@@ -17,6 +17,4 @@ export type Scope = {
   query<T>(step: string, work: (db: Db) => Promise<T>): Promise<T>
   /** Several statements, whole or not at all. */
   transaction<T>(step: string, work: (tx: Tx) => Promise<T>): Promise<T>
-  /** Several reads of one and the same state. */
-  snapshot<T>(step: string, work: (tx: Tx) => Promise<T>): Promise<T>
 }

@@ -51,11 +51,17 @@ CREATE TABLE rialto.runs (
 --> statement-breakpoint
 CREATE INDEX runs_by_agent ON rialto.runs (epoch, agent, seq);
 --> statement-breakpoint
+CREATE INDEX runs_by_equity ON rialto.runs (epoch, agent, account, equity);
+--> statement-breakpoint
 CREATE TABLE rialto.intents (
   epoch integer NOT NULL,
   id text NOT NULL,
   seq bigint GENERATED ALWAYS AS IDENTITY,
   run_id text NOT NULL,
+  -- Copied from the run, which never changes them: a join for them is what a planner without statistics gets wrong.
+  agent text NOT NULL,
+  account rialto.address NOT NULL,
+  decided_on_block rialto.uint NOT NULL,
   action jsonb NOT NULL,
   status text NOT NULL CHECK (
     status IN ('proposed', 'denied', 'expired', 'signed', 'done', 'reverted', 'deviated')
@@ -69,6 +75,8 @@ CREATE TABLE rialto.intents (
 );
 --> statement-breakpoint
 CREATE INDEX intents_open ON rialto.intents (epoch, seq) WHERE status = 'proposed';
+--> statement-breakpoint
+CREATE INDEX intents_by_agent ON rialto.intents (epoch, agent, seq);
 --> statement-breakpoint
 CREATE TABLE rialto.verdicts (
   epoch integer NOT NULL,
@@ -88,6 +96,8 @@ CREATE TABLE rialto.attempts (
   id text NOT NULL,
   seq bigint GENERATED ALWAYS AS IDENTITY,
   intent_id text NOT NULL,
+  -- Copied from the intent, which never changes it.
+  agent text NOT NULL,
   chain_id bigint NOT NULL CHECK (chain_id > 0),
   account rialto.address NOT NULL,
   nonce rialto.uint NOT NULL,
@@ -123,7 +133,10 @@ CREATE TABLE rialto.attempts (
   )
 );
 --> statement-breakpoint
-CREATE INDEX attempts_by_account ON rialto.attempts (epoch, account, nonce);
+CREATE INDEX attempts_by_time ON rialto.attempts (epoch, agent, account, signed_at);
+--> statement-breakpoint
+CREATE INDEX attempts_open ON rialto.attempts (epoch, account, nonce)
+  WHERE status IN ('prepared', 'signed', 'broadcast', 'unknown');
 --> statement-breakpoint
 CREATE INDEX attempts_by_intent ON rialto.attempts (epoch, intent_id);
 --> statement-breakpoint
