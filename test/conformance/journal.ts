@@ -449,6 +449,19 @@ export function journalConformance(getStore: () => JournalStore): void {
       expect(await journal.prepare(lease, attemptOf(next, actor.account))).toMatchObject({ nonce: 7n })
     })
 
+    it('takes an outcome that could not be measured any more', async () => {
+      const { id } = await signAttempt(journal, actor, 1)
+      const settlement = { status: 'confirmed', ...mined, actual: null, deviated: true } as const
+      const settled = await journal.settle(id, settlement)
+      expect(settled).toMatchObject({
+        status: 'confirmed',
+        actual: null,
+        spent: mined.spent,
+        expected: outcome,
+      })
+      expect(await journal.attempts()).toEqual([settled])
+    })
+
     it('keeps changes of balance in their order and with their signs', async () => {
       const { id } = await signAttempt(journal, actor, 1)
       const actual = {

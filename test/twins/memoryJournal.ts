@@ -255,7 +255,7 @@ function memoryJournal(epoch: EpochId, orders: Order[], clock: Clock, nextToken:
           blockHash: lower(blockHash),
           spent,
           failure,
-          actual: storedOutcome(actual),
+          actual: actual === null ? null : storedOutcome(actual),
         })
       }
       return put(attempts, { ...attempt, status, failure, spent: status === 'dropped' ? usd(0n) : null })
