@@ -1,38 +1,32 @@
-import { PGlite } from '@electric-sql/pglite'
-import { PGLiteSocketServer } from '@electric-sql/pglite-socket'
-import { PostgresSaver } from '@langchain/langgraph-checkpoint-postgres'
-import pg from 'pg'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { BaseCheckpointSaver } from '@langchain/langgraph'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { analyse, testGuardian } from '../../agents/lending-guardian/testGuardian.ts'
 import { snapshotOf } from '../../agents/lending-guardian/testSnapshot.ts'
 import type { Agent } from '../../runtime/core/agent.ts'
 import { usd } from '../../runtime/core/units.ts'
+import { createCheckpointer } from '../store/createCheckpointer.ts'
+import { type Database, openDatabase } from '../store/openDatabase.ts'
 import { REFERENCE_ANALYST } from './analyst/reply.ts'
 import { type ReferenceAnalyst, startReferenceAnalyst } from './analyst/server.ts'
 import { createChatModel } from './createChatModel.ts'
 
 let analyst: ReferenceAnalyst
-let database: PGlite
-let socket: PGLiteSocketServer
-let connections: pg.Pool
-let checkpointer: PostgresSaver
+let folder: string
+let database: Database
+let checkpointer: BaseCheckpointSaver
 beforeAll(async () => {
   analyst = await startReferenceAnalyst()
-  database = await PGlite.create()
-  socket = new PGLiteSocketServer({ db: database, port: 0, host: '127.0.0.1' })
-  await socket.start()
-  connections = new pg.Pool({
-    connectionString: `postgres://postgres@${socket.getServerConn()}/postgres`,
-    max: 1,
-  })
-  checkpointer = new PostgresSaver(connections)
-  await checkpointer.setup()
+  folder = await mkdtemp(join(tmpdir(), 'rialto-guardian-'))
+  database = await openDatabase({ directory: folder })
+  checkpointer = await createCheckpointer(database)
 })
 afterAll(async () => {
-  await connections.end()
-  await socket.stop()
   await database.close()
   await analyst.close()
+  await rm(folder, { recursive: true })
 })
 
 async function guardian(): Promise<Agent> {
@@ -92,7 +86,7 @@ describe('the guardian with the reference analyst and checkpoints in PostgreSQL'
     await analyse(await guardian(), snapshot)
     const dump: string[] = []
     for (const table of ['checkpoints', 'checkpoint_blobs', 'checkpoint_writes'])
-      for (const row of (await connections.query(`select * from ${table}`)).rows)
+      for (const row of (await database.pool.query(`select * from rialto_checkpoints.${table}`)).rows)
         dump.push(
           JSON.stringify(row, (_, value) =>
             value?.type === 'Buffer' ? Buffer.from(value.data).toString() : value,
