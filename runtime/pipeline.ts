@@ -1,12 +1,13 @@
 import type { Agent } from './core/agent.ts'
 import { type IntentId, runId } from './core/ids.ts'
-import type { AttemptRecord, RunRecord } from './core/journal.ts'
+import type { AttemptRecord, IntentRecord, Lease, RunRecord } from './core/journal.ts'
 import type { BlockRef } from './core/snapshot.ts'
 import { analyse } from './stages/analyse.ts'
 import { approve } from './stages/approve.ts'
 import { confirm } from './stages/confirm.ts'
 import { UnknownIntentError } from './stages/errors.ts'
 import { denySimulation, guardContext, guardEffect, guardIntent } from './stages/guard.ts'
+import { underLease } from './stages/lease.ts'
 import { observe } from './stages/observe.ts'
 import { propose } from './stages/propose.ts'
 import { reconcile } from './stages/reconcile.ts'
@@ -44,7 +45,7 @@ export async function decide(runtime: Runtime, agent: Agent, block: BlockRef): P
 }
 
 /** What became of an intent when it was executed. */
-export type Execution = 'submitted' | 'denied' | 'expired' | 'held' | 'done'
+export type Execution = 'submitted' | 'denied' | 'expired' | 'held' | 'refused' | 'done'
 
 /** Carries out an intent on a block, if everything that has a say allows it. */
 export async function execute(
@@ -61,23 +62,35 @@ export async function execute(
     return 'expired'
   }
 
+  return underLease(runtime, intent.account, (lease) => carryOut(runtime, agent, lease, intent, block))
+}
+
+/** From the first guard to the broadcast, under one lease: nothing else is begun on the account meanwhile. */
+async function carryOut(
+  runtime: Runtime,
+  agent: Agent,
+  lease: Lease,
+  intent: IntentRecord,
+  block: BlockRef,
+): Promise<Execution> {
   const policy = runtime.policyOf(agent.id)
   const snapshot = await observe(runtime, agent, block)
-  const context = await guardContext(runtime, agent, policy, snapshot)
-  if (!(await guardIntent(runtime, context, intent)).allowed) return 'denied'
+  const context = () => guardContext(runtime, agent, policy, snapshot)
+  if (!(await guardIntent(runtime, await context(), intent)).allowed) return 'denied'
 
   const simulation = await simulate(runtime, intent, snapshot, policy)
   if (!simulation.ok) {
     await denySimulation(runtime, policy, intent, simulation.reason)
     return 'denied'
   }
-  const verdict = await guardEffect(runtime, context, intent, simulation.plan)
+  const verdict = await guardEffect(runtime, await context(), intent, simulation.plan)
   if (!verdict.allowed) return 'denied'
 
   const plan = approve(simulation.plan, verdict, policy)
   if (plan === null) return 'held'
 
-  const attempt = await sign(runtime, intent, plan, snapshot, policy)
+  const attempt = await sign(runtime, lease, intent, plan, snapshot)
+  if (attempt.status === 'dropped') return 'refused'
   await submit(runtime, attempt)
   return 'submitted'
 }
@@ -90,12 +103,14 @@ export async function settle(
   head: BlockRef,
 ): Promise<AttemptRecord | null> {
   if (attempt.status === 'prepared') {
-    const resumed = await resumeSign(runtime, attempt)
+    const resumed = await underLease(runtime, attempt.account, (lease) =>
+      resumeSign(runtime, lease, agent, attempt),
+    )
     if (resumed.status === 'dropped') return resumed
     await submit(runtime, resumed)
     return null
   }
   const policy = runtime.policyOf(agent.id)
   const receipt = await confirm(runtime, attempt, head, policy.confirmations)
-  return receipt === null ? null : reconcile(runtime, agent, policy, attempt, receipt)
+  return receipt === null ? null : reconcile(runtime, agent, policy, attempt, receipt, head)
 }

@@ -96,6 +96,7 @@ export type AttemptRecord = PreparedAttempt & {
   readonly hash: Hash | null
   readonly blockNumber: bigint | null
   readonly blockHash: Hash | null
+  /** Null until it is mined, and where the chain no longer had the state to measure it in. */
   readonly actual: Outcome | null
   /** What it did cost: fall of equity plus gas. Null until known. */
   readonly spent: Usd | null
@@ -109,7 +110,8 @@ export type Settlement =
       readonly status: 'confirmed'
       readonly blockNumber: bigint
       readonly blockHash: Hash
-      readonly actual: Outcome
+      /** Null when the chain no longer has the state that it would be measured in. */
+      readonly actual: Outcome | null
       readonly spent: Usd
       readonly deviated: boolean
     }
@@ -117,7 +119,8 @@ export type Settlement =
       readonly status: 'reverted'
       readonly blockNumber: bigint
       readonly blockHash: Hash
-      readonly actual: Outcome
+      /** As of `confirmed`. */
+      readonly actual: Outcome | null
       readonly spent: Usd
       readonly failure: string
     }

@@ -14,7 +14,10 @@ export type GuardContext = {
   /** Of the block that the plan is simulated on. */
   readonly snapshot: Snapshot
   /** Since the beginning of the policy's spend window. */
-  readonly history: History
+  readonly history: History & {
+    /** How many of the attempts in flight can change nothing any more, although their outcome is unknown. */
+    readonly inert: number
+  }
   readonly tradingState: TradingState
   /** Whose money is moved. */
   readonly account: Address

@@ -2,7 +2,6 @@ import { type Address, getAddress, zeroAddress } from 'viem'
 import type { AddressBook } from '../core/addressBook.ts'
 import type { Hash } from '../core/ids.ts'
 import { type Action, type IntentOf, parseIntent } from '../core/intent.ts'
-import type { History } from '../core/journal.ts'
 import type { AccountData, OracleReading, ReserveState, Snapshot } from '../core/snapshot.ts'
 import {
   bps,
@@ -205,9 +204,10 @@ export const snapshot: Snapshot = {
   ],
 }
 
-const history: History = {
+const history: GuardContext['history'] = {
   spent: usd(0n),
   inFlight: 0,
+  inert: 0,
   lastActionAt: null,
   peakEquity: null,
 }
@@ -235,7 +235,7 @@ export const seeing = (changes: Partial<Snapshot>, base = context): GuardContext
 })
 
 /** The context with another past. */
-export const withPast = (changes: Partial<History>, base = context): GuardContext => ({
+export const withPast = (changes: Partial<GuardContext['history']>, base = context): GuardContext => ({
   ...base,
   history: { ...base.history, ...changes },
 })

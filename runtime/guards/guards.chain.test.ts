@@ -6,7 +6,6 @@ import { openPositions } from '../../infra/world/openPositions.ts'
 import { dollars, ether, fixed18, price, protocolWorld, someone } from '../../test/protocolWorld.ts'
 import { type AgentId, intentId, runId } from '../core/ids.ts'
 import { type Action, parseIntent } from '../core/intent.ts'
-import type { History } from '../core/journal.ts'
 import { type Usd, usd, type Wei } from '../core/units.ts'
 import { denials } from '../core/verdict.ts'
 import { repayForHealthFactor } from '../protocols/projectDeleverage.ts'
@@ -51,7 +50,13 @@ const lenient = parsePolicy({
     oracle: { ...policyFile.riskReducing.oracle, maxAgeSeconds: 90_000 },
   },
 })
-const history: History = { spent: usd(0n), inFlight: 0, lastActionAt: null, peakEquity: null }
+const history: GuardContext['history'] = {
+  spent: usd(0n),
+  inFlight: 0,
+  inert: 0,
+  lastActionAt: null,
+  peakEquity: null,
+}
 
 /** Simulates an intent on the head as the stages do, and has it judged. */
 async function judge(

@@ -55,6 +55,7 @@ const planWith = (
 const past = fc.record({
   spent: upTo(6_000n * 10n ** 8n).map(usd),
   inFlight: fc.integer({ min: 0, max: 1 }),
+  inert: fc.constant(0),
   lastActionAt: fc.option(
     upTo(1_000n).map((ago) => snapshot.block.timestamp - ago),
     { nil: null },

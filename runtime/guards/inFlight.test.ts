@@ -13,4 +13,15 @@ describe('inFlight', () => {
       observed: '1',
     })
   })
+
+  it('lets a rescue, and nothing else, pass what can change nothing any more', () => {
+    const stuck = withPast({ inFlight: 1, inert: 1 })
+    expect(inFlight(stuck, intents.deleverage, null).allowed).toBe(true)
+    expect(inFlight(stuck, intents.swap, null)).toMatchObject({ code: 'ATTEMPT_IN_FLIGHT', observed: '1' })
+    const another = withPast({ inFlight: 2, inert: 1 })
+    expect(inFlight(another, intents.deleverage, null)).toMatchObject({
+      code: 'ATTEMPT_IN_FLIGHT',
+      observed: '1',
+    })
+  })
 })

@@ -25,6 +25,18 @@ export class LeaseHeldError extends RialtoError {
   }
 }
 
+/** The chain has gone back behind transactions of the account that were final. */
+export class NonceGapError extends RialtoError {
+  override readonly name = 'NonceGapError'
+  constructor(account: Address, mined: bigint, next: bigint) {
+    super('NONCE_GAP', `The chain counts ${mined} transactions of ${account}, and the journal ${next}.`, {
+      retryable: true,
+      fix: 'What was reorganised away was broadcast again; raise "confirmations" in the policy if this happens often.',
+      details: { account, mined, next },
+    })
+  }
+}
+
 /** The chain moved on, or the policy changed, between simulation and signing. */
 export class PlanStaleError extends RialtoError {
   override readonly name = 'PlanStaleError'

@@ -1,5 +1,5 @@
 import type { Agent } from '../core/agent.ts'
-import type { IntentRecord } from '../core/journal.ts'
+import type { AttemptRecord, IntentRecord } from '../core/journal.ts'
 import type { SimulatedPlan } from '../core/lifecycle.ts'
 import type { Snapshot } from '../core/snapshot.ts'
 import { denials, type Verdict } from '../core/verdict.ts'
@@ -7,7 +7,7 @@ import { type GuardContext, judgeEffect, judgeIntent } from '../guards/index.ts'
 import type { Policy } from '../guards/policy.ts'
 import type { Runtime } from './runtime.ts'
 
-/** What the guards judge by: read once for an intent, so that both phases see the same past. */
+/** What the guards judge by. Read anew for each phase: the owner may have spoken while it was simulated. */
 export async function guardContext(
   runtime: Runtime,
   agent: Agent,
@@ -15,12 +15,22 @@ export async function guardContext(
   snapshot: Snapshot,
 ): Promise<GuardContext> {
   const since = snapshot.block.timestamp - BigInt(policy.spend.windowSeconds)
-  const [history, tradingState] = await Promise.all([
-    runtime.journal.history(agent.id, agent.account, since > 0n ? since : 0n),
-    runtime.journal.tradingState(agent.id),
+  const { journal } = runtime
+  const [history, tradingState, attempts] = await Promise.all([
+    journal.history(agent.id, agent.account, since > 0n ? since : 0n),
+    journal.tradingState(agent.id),
+    journal.inFlight(agent.account),
   ])
-  return { policy, book: runtime.book, snapshot, history, tradingState, account: agent.account }
+  const inert = attempts.filter((attempt) => isInert(attempt, snapshot)).length
+  return { policy, book: runtime.book, snapshot, history: { ...history, inert }, tradingState, account: agent.account }
 }
+
+/**
+ * Nobody knows what became of it, but nothing can come of it any more: its nonce is used, and if it was used by the
+ * attempt itself after all, the snapshot has its effect, because its last valid block is over.
+ */
+const isInert = ({ status, plan }: AttemptRecord, { block }: Snapshot): boolean =>
+  status === 'unknown' && plan.lastValidBlock <= block.number
 
 /** The cheap limits, before anything is simulated. The verdict is in the journal when this returns. */
 export async function guardIntent(

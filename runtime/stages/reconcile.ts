@@ -1,10 +1,11 @@
 import { isAddressEqual, zeroAddress } from 'viem'
 import type { Agent } from '../core/agent.ts'
+import { BlockGoneError } from '../core/chainErrors.ts'
 import type { AttemptRecord } from '../core/journal.ts'
 import type { Outcome } from '../core/lifecycle.ts'
 import type { Receipt } from '../core/ports.ts'
-import type { Snapshot } from '../core/snapshot.ts'
-import { BPS, mulDiv, usd, wei } from '../core/units.ts'
+import type { BlockRef, Snapshot } from '../core/snapshot.ts'
+import { BPS, mulDiv, type Usd, usd, wei } from '../core/units.ts'
 import type { Policy } from '../guards/policy.ts'
 import { accountEquity, changeValue, gasValue } from './measure.ts'
 import { observe } from './observe.ts'
@@ -12,10 +13,20 @@ import { type Probe, readProbe } from './probe.ts'
 import type { Runtime } from './runtime.ts'
 
 /**
+ * How deep a block is when nobody waits for its state any more, in blocks: what a node does not have by then it has
+ * pruned. Nodes that keep no archive keep the state of 64 blocks at least.
+ */
+const STATE_KEPT = 64n
+
+/**
  * Measures what a mined transaction did and compares it with what its simulation promised.
  *
  * Both are valued at the prices of the block *before* it was mined, so that a price that moved meanwhile is not
- * taken for a deviation of the plan. A deviation against the owner beyond the policy's bound freezes the agent.
+ * taken for a deviation of the plan. A deviation against the owner beyond the policy's bound freezes the agent, and
+ * so does an outcome that cannot be measured, because the runtime was away until the node had pruned its state: it
+ * counts with all that was held back for it.
+ *
+ * @returns null when the receipt's block is not on the chain any more.
  */
 export async function reconcile(
   runtime: Runtime,
@@ -23,48 +34,87 @@ export async function reconcile(
   policy: Policy,
   attempt: AttemptRecord,
   receipt: Receipt,
-): Promise<AttemptRecord> {
-  const [mined, parent] = await Promise.all([
-    runtime.chain.block(receipt.block.number),
-    runtime.chain.block(receipt.block.number - 1n),
-  ])
-  const [before, after] = await Promise.all([observe(runtime, agent, parent), observe(runtime, agent, mined)])
-  const gasCost = wei(receipt.gasUsed * receipt.effectiveGasPrice)
-  const actual: Outcome = {
-    ...(await measureAccount(runtime, attempt, before, after)),
-    equity: accountEquity(after, runtime.book, attempt.account),
-    gasUsed: receipt.gasUsed,
-    gasCost,
+  head: BlockRef,
+): Promise<AttemptRecord | null> {
+  const { number, hash } = receipt.block
+  const mined = await runtime.chain.block(number)
+  if (mined.hash !== hash) return null
+
+  const measured = await measureIfThere(runtime, agent, attempt, receipt, mined, head)
+  const where = { blockNumber: number, blockHash: hash }
+  const actual = measured?.actual ?? null
+  const spent = measured?.spent ?? attempt.reserved
+  if (receipt.status === 'reverted') {
+    const failure = await runtime.chain.revertReason(receipt.hash)
+    return runtime.journal.settle(attempt.id, { status: 'reverted', ...where, actual, spent, failure })
   }
-  const gas = gasValue(gasCost, before, runtime.book)
-  const gained = changeValue(withoutGas(actual.balanceChanges, gasCost), before, runtime.book)
-  const spent = usd((gained !== null && gained < 0n ? -gained : 0n) + gas)
-  const where = { blockNumber: mined.number, blockHash: mined.hash }
-
-  if (receipt.status === 'reverted')
-    return runtime.journal.settle(attempt.id, {
-      status: 'reverted',
-      ...where,
-      actual,
-      spent,
-      failure: await runtime.chain.revertReason(receipt.hash),
-    })
-
-  const promised = changeValue(attempt.expected.balanceChanges, before, runtime.book)
-  const shortfall = promised === null || gained === null ? null : promised - gained
-  const base = accountEquity(before, runtime.book, attempt.account)
+  const shortfall = measured?.shortfall ?? null
   // Nothing happened although the transaction succeeded: a stale authorisation does exactly that.
   const didNothing = receipt.logs.length === 0
   const deviated =
     didNothing ||
     shortfall === null ||
-    (shortfall > 0n && mulDiv(shortfall, BPS, base === 0n ? 1n : base, 'up') > policy.maxDeviation)
-  if (deviated) await freeze(runtime, agent, attempt, shortfall)
+    (shortfall.value > 0n && mulDiv(shortfall.value, BPS, shortfall.of, 'up') > policy.maxDeviation)
+  if (deviated) await freeze(runtime, agent, attempt, shortfall?.value ?? null)
   return runtime.journal.settle(attempt.id, { status: 'confirmed', ...where, actual, spent, deviated })
 }
 
+type Measured = {
+  readonly actual: Outcome
+  readonly spent: Usd
+  /** What the owner has less than promised, of the equity before, 8 decimals; null when nobody can value it. */
+  readonly shortfall: { readonly value: bigint; readonly of: bigint } | null
+}
+
+/** Null when the chain has pruned the state around the block. A node that is only behind is asked again later. */
+async function measureIfThere(
+  runtime: Runtime,
+  agent: Agent,
+  attempt: AttemptRecord,
+  receipt: Receipt,
+  mined: BlockRef,
+  head: BlockRef,
+): Promise<Measured | null> {
+  try {
+    return await measure(runtime, agent, attempt, receipt, mined)
+  } catch (error) {
+    if (error instanceof BlockGoneError && head.number - mined.number > STATE_KEPT) return null
+    throw error
+  }
+}
+
+async function measure(
+  runtime: Runtime,
+  agent: Agent,
+  attempt: AttemptRecord,
+  receipt: Receipt,
+  mined: BlockRef,
+): Promise<Measured> {
+  const { book } = runtime
+  const parent = await runtime.chain.block(mined.number - 1n)
+  const [before, after] = await Promise.all([observe(runtime, agent, parent), observe(runtime, agent, mined)])
+  const gasCost = wei(receipt.gasUsed * receipt.effectiveGasPrice)
+  const actual: Outcome = {
+    ...(await measureAccount(runtime, attempt, before, after)),
+    equity: accountEquity(after, book, attempt.account),
+    gasUsed: receipt.gasUsed,
+    gasCost,
+  }
+  const gained = changeValue(withoutGas(actual.balanceChanges, gasCost), before, book)
+  const promised = changeValue(attempt.expected.balanceChanges, before, book)
+  const equity = accountEquity(before, book, attempt.account)
+  return {
+    actual,
+    spent: usd((gained !== null && gained < 0n ? -gained : 0n) + gasValue(gasCost, before, book)),
+    shortfall:
+      promised === null || gained === null
+        ? null
+        : { value: promised - gained, of: equity === 0n ? 1n : equity },
+  }
+}
+
 async function freeze(runtime: Runtime, agent: Agent, attempt: AttemptRecord, shortfall: bigint | null) {
-  const reason = `attempt ${attempt.id} ended worse than its simulation promised`
+  const reason = `attempt ${attempt.id} ended worse than its simulation promised, or nobody knows how it ended`
   await runtime.journal.freeze(agent.id, reason)
   runtime.logger.error(
     { attempt: attempt.id, shortfallUsd8: shortfall?.toString() ?? 'unknown' },

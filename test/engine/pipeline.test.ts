@@ -154,7 +154,8 @@ describe('the spine, on real contracts', () => {
     const simulation = await simulate(runtime, intent, snapshot, policy)
     if (!simulation.ok) throw new InvariantError('it simulates')
     const forged = { ...simulation.plan, verdict: {}, approval: { by: 'policy' } } as unknown as AllowedPlan
-    await expect(sign(runtime, intent, forged, snapshot, policy)).rejects.toThrow(InvariantError)
+    const lease = { account: agent.account, holder: 'test', token: 1n }
+    await expect(sign(runtime, lease, intent, forged, snapshot)).rejects.toThrow(InvariantError)
     expect(await runtime.journal.attempts()).toEqual([])
   })
 })
@@ -168,7 +169,7 @@ describe('cut off anywhere, it neither loses nor repeats', () => {
       signer: {
         ...runtime.signer,
         sign: async () => {
-          throw new RialtoError('CRASH', 'the process dies here')
+          throw new RialtoError('CRASH', 'the process dies here', { retryable: true })
         },
       },
     })
@@ -193,7 +194,7 @@ describe('cut off anywhere, it neither loses nor repeats', () => {
       journal: {
         ...runtime.journal,
         sign: async () => {
-          throw new RialtoError('CRASH', 'the process dies here')
+          throw new RialtoError('CRASH', 'the process dies here', { retryable: true })
         },
       },
     })
@@ -217,7 +218,7 @@ describe('cut off anywhere, it neither loses nor repeats', () => {
       signer: {
         ...runtime.signer,
         sign: async () => {
-          throw new RialtoError('CRASH', 'the process dies here')
+          throw new RialtoError('CRASH', 'the process dies here', { retryable: true })
         },
       },
     })
