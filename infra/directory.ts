@@ -1,13 +1,13 @@
-import { mkdir, rm, statfs, writeFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { access, mkdir, rm, stat, statfs, writeFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { RialtoError } from '../runtime/core/errors.ts'
 import { lockDirectory } from './store/embedded/directoryLock.ts'
 
-/** The folder that holds everything Rialto keeps cannot be used. */
+/** The folder that holds everything Rialto keeps, or a file in it, cannot be used. */
 export class DirectoryError extends RialtoError {
   override readonly name = 'DirectoryError'
   constructor(path: string, why: string, fix: string, cause?: unknown) {
-    super('DIRECTORY_UNUSABLE', `Rialto cannot use its folder ${path}: ${why}.`, { fix, cause })
+    super('DIRECTORY_UNUSABLE', `Rialto cannot use ${path}: ${why}.`, { fix, cause })
   }
 }
 
@@ -24,6 +24,10 @@ const EXPLANATIONS: Readonly<Record<string, readonly [why: string, fix: string]>
   ENOSPC: ['the disk is full', 'Free some space, or set RIALTO_DIR to a folder on another disk.'],
   EDQUOT: ['your disk quota is used up', 'Free some space, or set RIALTO_DIR to a folder on another disk.'],
   ENOTDIR: ['a part of its path is a file', 'Move that file away, or set RIALTO_DIR to another folder.'],
+  ENOENT: [
+    'it cannot be made there',
+    'Check that the folder above it exists, or set RIALTO_DIR to another folder.',
+  ],
   EEXIST: ['a file has its name', 'Move that file away, or set RIALTO_DIR to another folder.'],
 }
 
@@ -48,7 +52,7 @@ export async function prepareDirectory(path: string): Promise<string> {
   const directory = resolve(path)
   const probe = resolve(directory, `.probe-${process.pid}`)
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
+    await makeFolder(directory)
     await writeFile(probe, Buffer.alloc(64 * 1024))
     await rm(probe)
     const { bavail, bsize } = await statfs(directory)
@@ -66,6 +70,28 @@ export async function prepareDirectory(path: string): Promise<string> {
   return directory
 }
 
+/**
+ * Makes the folder and those above it that are missing. Not with `recursive`: Node 20 never comes back from a parent
+ * that is there but takes no folder, as in `/proc`.
+ */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return
+    if (code !== 'ENOENT' || (await isThere(dirname(path)))) throw error
+    await makeFolder(dirname(path))
+    await makeFolder(path)
+  }
+}
+
+const isThere = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  )
+
 /** The folder, held by this process alone until it is released. */
 export type HeldDirectory = { readonly path: string; release(): void }
 
@@ -77,6 +103,9 @@ export type HeldDirectory = { readonly path: string; release(): void }
  */
 export async function holdDirectory(path: string): Promise<HeldDirectory> {
   const directory = await prepareDirectory(path)
-  const { release } = lockDirectory(directory)
-  return { path: directory, release }
+  try {
+    return { path: directory, release: lockDirectory(directory).release }
+  } catch (error) {
+    throw error instanceof RialtoError ? error : explainFileError(directory, error)
+  }
 }

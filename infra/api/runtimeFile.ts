@@ -34,6 +34,7 @@ export async function writeRuntimeFile(directory: string, runtime: RuntimeFile):
     await writeFile(`${path}.new`, `${JSON.stringify(runtime)}\n`, { mode: 0o600 })
     await rename(`${path}.new`, path)
   } catch (error) {
+    await rm(`${path}.new`, { force: true })
     throw explainFileError(path, error)
   }
 }

@@ -36,3 +36,12 @@ export const tradingOrderSchema = z.strictObject({
 })
 
 export type TradingOrder = z.output<typeof tradingOrderSchema>
+
+/**
+ * What to say of an order for an agent that there is not: whoever mistypes a name must not believe that it is halted.
+ * Null when there is such an agent, or the order is for all of them.
+ */
+export const findStranger = (agent: string | null, known: readonly string[]): string | null =>
+  agent === null || known.includes(agent)
+    ? null
+    : `There is no agent "${agent}". Name one of ${known.join(', ')}, or leave --agent out to mean all of them.`

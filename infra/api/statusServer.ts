@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import { describeError, RialtoError } from '../../runtime/core/errors.ts'
-import { type Status, type TradingOrder, tradingOrderSchema } from './status.ts'
+import { findStranger, type Status, type TradingOrder, tradingOrderSchema } from './status.ts'
 
 /** The status port cannot be opened. */
 export class StatusPortError extends RialtoError {
@@ -31,6 +31,8 @@ export type StatusServerOptions = {
   /** On loopback; 0 takes any that is free. */
   readonly port: number
   status(): Promise<Status>
+  /** Whom an order can be for. */
+  readonly agents: readonly string[]
   order(order: TradingOrder): Promise<void>
 }
 
@@ -55,6 +57,8 @@ export async function startStatusServer(options: StatusServerOptions): Promise<S
   app.post('/trading-state', async (context) => {
     const order = tradingOrderSchema.safeParse(await context.req.json().catch(() => null))
     if (!order.success) return context.json({ error: 'The order is malformed.' }, 400)
+    const stranger = findStranger(order.data.agent, options.agents)
+    if (stranger !== null) return context.json({ error: stranger }, 422)
     await options.order(order.data)
     return context.json({ ok: true })
   })

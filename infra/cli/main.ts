@@ -5,7 +5,7 @@ import { haltCommand, resumeCommand } from './commands/halt.ts'
 import { scenariosCommand } from './commands/scenarios.ts'
 import { startCommand } from './commands/start.ts'
 import { statusCommand } from './commands/status.ts'
-import { explain, processTerminal } from './terminal.ts'
+import { explain, outliveReaders, processTerminal } from './terminal.ts'
 
 /** The command line. Each command is a file of `commands/`. */
 function createProgram(): Command {
@@ -41,4 +41,5 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
+outliveReaders(process)
 process.exitCode = await main(process.argv)

@@ -1,15 +1,9 @@
 import { formatEther, parseEther } from 'viem'
 import { intentId, type RunId } from '../../runtime/core/ids.ts'
 import type { Fate } from '../world/measurePlay.ts'
+import { money } from './money.ts'
 import type { OutcomeReport, Report, TransactionReport } from './report.ts'
 import { paint } from './terminal.ts'
-
-/** `12345.678` as `12,345.68`. */
-function money(text: string): string {
-  const [whole = '0', fraction = ''] = text.split('.')
-  // Rounded down in the last digit shown: a summary may say too little, never too much.
-  return `${whole.replace(/\B(?=(\d{3})+(?!\d))/g, ',')}.${fraction.slice(0, 2).padEnd(2, '0')}`
-}
 
 const factor = (text: string): string => (text === 'none' ? text : text.slice(0, text.indexOf('.') + 4))
 

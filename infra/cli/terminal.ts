@@ -36,6 +36,26 @@ export const processTerminal: Terminal = {
   },
 }
 
+/**
+ * Keeps a reader who goes away from ending the process: `rialto start | head`, or a terminal that is closed, would
+ * otherwise break it off in mid-play with a stack trace, and leave behind what it started.
+ *
+ * Nobody misses what nobody reads. But an answer that could not be written for another reason, a full disk say, is a
+ * failure: it is noted, and the exit code becomes 1.
+ *
+ * @example outliveReaders(process)
+ */
+export function outliveReaders(host: Pick<NodeJS.Process, 'stdout' | 'stderr' | 'once' | 'exitCode'>): void {
+  host.stderr.on('error', () => undefined)
+  host.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE' || error.code === 'EIO') return
+    host.stderr.write(`rialto: standard output cannot be written (${error.code ?? error.message}).\n`)
+    host.once('exit', () => {
+      host.exitCode = 1
+    })
+  })
+}
+
 /** What a command ends with: 0 success, 1 failed, 2 wrong use. */
 export type ExitCode = 0 | 1 | 2
 

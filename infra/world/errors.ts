@@ -72,7 +72,7 @@ export class WorldGoneError extends RialtoError {
   override readonly name = 'WorldGoneError'
   constructor(pid: number, url: string, cause?: unknown) {
     super('WORLD_GONE', `The world at ${url} (process ${pid}) is gone.`, {
-      fix: 'Start a new world; the journal begins a new epoch.',
+      fix: 'Start again: a new world is made, and the journal begins a new epoch.',
       details: { pid, url },
       ...(cause === undefined ? {} : { cause }),
     })
@@ -84,7 +84,7 @@ export class WorldMismatchError extends RialtoError {
   override readonly name = 'WorldMismatchError'
   constructor(url: string, expected: string, actual: string) {
     super('WORLD_MISMATCH', `The chain at ${url} is not the world that was left there.`, {
-      fix: 'Start a new world; the journal begins a new epoch.',
+      fix: 'Start with --fresh: a new world is made, and the journal begins a new epoch.',
       details: { url, expected, actual },
     })
   }

@@ -126,7 +126,7 @@ export async function attachWorld(handle: WorldHandle, cacheFolder?: string): Pr
  * Ends a world that this process did not start. Nothing happens when it is gone already, or when another chain
  * answers in its place: process ids are used again.
  */
-async function stopWorld(handle: WorldHandle): Promise<void> {
+export async function stopWorld(handle: WorldHandle): Promise<void> {
   const deadline = performance.now() + 2_000
   while (await answers(handle)) {
     signal(handle.pid, performance.now() > deadline ? 'SIGKILL' : 'SIGTERM')

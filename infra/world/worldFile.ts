@@ -76,6 +76,7 @@ export async function writeWorldFile(directory: string, world: WorldFile): Promi
     await writeFile(`${path}.new`, `${JSON.stringify(world, null, 2)}\n`, { mode: 0o600, flush: true })
     await rename(`${path}.new`, path)
   } catch (error) {
+    await rm(`${path}.new`, { force: true })
     throw explainFileError(path, error)
   }
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { InvalidInputError } from '../../../runtime/core/errors.ts'
 import { loadConfig } from '../../config/loadConfig.ts'
 import { loadEnvironment } from '../../config/loadEnvironment.ts'
 import { type LogLevel, logLevels } from '../../telemetry/createLogger.ts'
@@ -37,6 +38,19 @@ const whole =
     throw new InvalidArgumentError(`It must be ${what} from ${min} to ${max}.`)
   }
 
+/** What means something on the local world alone. */
+const PLAY_OPTIONS = ['scenario', 'seed', 'blocks', 'from', 'to', 'json', 'realtime', 'fresh'] as const
+
+/** @throws {InvalidInputError} when a chain that is there already is asked to play. */
+function refusePlayOptions(command: Command): void {
+  const given = PLAY_OPTIONS.filter((name) => command.getOptionValueSource(name) === 'cli')
+  if (given.length > 0)
+    throw new InvalidInputError(
+      `${given.map((name) => `--${name}`).join(', ')} can only be used on the local world, and the configuration names a chain.`,
+      { fix: `Leave ${given.length === 1 ? 'it' : 'them'} out, or set chain to { kind: "world" }.` },
+    )
+}
+
 /** `rialto start`: the main job. */
 export function startCommand(terminal: Terminal): Command {
   return new Command('start')
@@ -72,10 +86,11 @@ export function startCommand(terminal: Terminal): Command {
     )
     .option('--config <file>', 'the configuration (default: rialto.config.ts in this folder)')
     .addOption(new Option('--log <level>', 'how much goes to rialto.log').choices(logLevels).default('info'))
-    .action(async (options: Options) => {
+    .action(async (options: Options, command: Command) => {
       const startedAt = performance.now()
       const config = await loadConfig(options.config, loadEnvironment(process.env))
       if (config.chain.kind === 'rpc') {
+        refusePlayOptions(command)
         process.exitCode = await watchChain({
           config,
           chain: config.chain,

@@ -3,15 +3,20 @@ import { fetchStatus } from '../../api/client.ts'
 import type { Status } from '../../api/status.ts'
 import { findDirectory } from '../../config/findDirectory.ts'
 import { loadEnvironment } from '../../config/loadEnvironment.ts'
+import { money } from '../money.ts'
 import type { Terminal } from '../terminal.ts'
 
 /** `rialto status`: what the running runtime says of itself. */
 export function statusCommand(terminal: Terminal): Command {
   return new Command('status')
     .description('say what the running runtime is doing')
+    .option(
+      '--config <file>',
+      'the configuration that was started (default: rialto.config.ts in this folder)',
+    )
     .option('--json', 'print it as one JSON object')
-    .action(async ({ json }: { json?: boolean }) => {
-      const directory = await findDirectory(loadEnvironment(process.env))
+    .action(async ({ json, config }: { json?: boolean; config?: string }) => {
+      const directory = await findDirectory(loadEnvironment(process.env), config)
       const status = await fetchStatus(directory)
       if (status === null) {
         process.exitCode = 1
@@ -34,7 +39,7 @@ function render(status: Status): string {
             (scenario.passed === null ? '' : scenario.passed ? ': passed' : ': failed'),
         ]),
     ...status.agents.flatMap((agent) => [
-      `${agent.id} for ${agent.account}: ${agent.tradingState}, health factor ${agent.healthFactor ?? 'unknown'}, equity $${agent.equityUsd ?? 'unknown'}`,
+      `${agent.id} for ${agent.account}: ${agent.tradingState}, health factor ${agent.healthFactor ?? 'unknown'}, equity ${agent.equityUsd === null ? 'unknown' : `$${money(agent.equityUsd)}`}`,
       ...(agent.lastDecision === null
         ? []
         : [

@@ -4,6 +4,7 @@ import { formatUsd } from '../../../runtime/core/units.ts'
 import { denials } from '../../../runtime/core/verdict.ts'
 import { formatHealthFactor } from '../../world/measurePlay.ts'
 import type { PlayOptions } from '../../world/playScenario.ts'
+import { money } from '../money.ts'
 import { paint, type Terminal } from '../terminal.ts'
 import type { Session } from './playWorld.ts'
 
@@ -27,7 +28,8 @@ export function narrate(options: {
           .slice(0, 5)
           .padEnd(5)
       terminal.note(
-        `  ${String(index + 1).padStart(String(of).length)}/${of}  ETH $${formatUsd(point.oracle).padEnd(8)}  ` +
+        `  ${String(index + 1).padStart(String(of).length)}/${of}  block ${String(head.number).padEnd(String(of).length + 1)}` +
+          `ETH $${money(formatUsd(point.oracle)).padEnd(9)} ` +
           `gas ${String(point.baseFeePerGas / 10n ** 9n).padStart(3)} gwei  ` +
           `health factor ${factor(guarded?.healthFactor)} guarded, ${factor(twin?.healthFactor)} not`,
       )

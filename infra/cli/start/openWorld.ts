@@ -6,7 +6,7 @@ import { createSignerProcess } from '../../signer/createSignerProcess.ts'
 import { WorldGoneError } from '../../world/errors.ts'
 import type { FoundScenario } from '../../world/scenarios/index.ts'
 import { type Cast, setStage } from '../../world/setStage.ts'
-import { attachWorld, startWorld, type World } from '../../world/world.ts'
+import { attachWorld, startWorld, stopWorld, type World } from '../../world/world.ts'
 import {
   type Play,
   readWorldFile,
@@ -54,12 +54,18 @@ export async function findWorld(
 ): Promise<Found | null> {
   const file = await readWorldFile(directory)
   if (file === null) return null
+  if (fresh) {
+    // Whatever it is, of whichever version: it only has to be that one.
+    await stopWorld(file)
+    await removeWorldFile(directory)
+    return null
+  }
   const world = await attachIfAlive(file)
   if (world === null) {
     await removeWorldFile(directory)
     return null
   }
-  if (file.play !== null && !fresh) {
+  if (file.play !== null) {
     if (!isSame(file.play, request)) throw new OtherPlayError(file.play)
     return { world, play: file.play }
   }
@@ -87,8 +93,14 @@ const isSame = (play: Play, request: PlayRequest): boolean =>
 /** Starts a world that outlives this process, and remembers it before anything happens in it. */
 export async function openWorld(directory: string): Promise<World> {
   const world = await startWorld({ detached: true })
-  await writeWorldFile(directory, { ...identityOf(world), play: null })
-  return world
+  try {
+    await writeWorldFile(directory, { ...identityOf(world), play: null })
+    return world
+  } catch (error) {
+    // Nobody would ever find it again.
+    await world.stop()
+    throw error
+  }
 }
 
 const identityOf = ({ pid, url, chainId, genesisHash }: World) => ({ pid, url, chainId, genesisHash })

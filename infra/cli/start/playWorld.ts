@@ -18,6 +18,7 @@ import { BLOCK_SECONDS, type World } from '../../world/world.ts'
 import { type Play, removeWorldFile } from '../../world/worldFile.ts'
 import { makeReport, type Report } from '../report.ts'
 import type { Terminal } from '../terminal.ts'
+import { createEndings } from './endings.ts'
 import { narrate } from './narrate.ts'
 import {
   beginPlay,
@@ -64,10 +65,10 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   // Before anything that would have to be undone: a running play of another scenario is an error.
   const found = await findWorld(directory, request, options.fresh)
 
-  const closers: (() => Promise<void>)[] = []
+  const endings = createEndings(terminal.note)
   let world: World | null = found?.world ?? null
   const close = async (andWorld: boolean) => {
-    for (const closer of closers.splice(0).reverse()) await closer()
+    await endings.run()
     if (andWorld && world !== null) {
       await world.stop()
       await removeWorldFile(directory)
@@ -83,7 +84,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
           `${found === null ? 'anvil with Aave v3, Uniswap v3 and Chainlink' : 'found again'}, ${url}, process ${pid}`,
       ),
       (service) => {
-        closers.push(() => service.close())
+        endings.add(() => service.close())
       },
       (running) => {
         world = running
@@ -99,7 +100,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       () => openWorldSigner({ config, world: opened, seed: request.seed, logger: services.logger }),
       ({ started, pid }) => `${started.accounts.length} keys, process ${pid}`,
     )
-    closers.push(() => signer.close())
+    endings.add(() => signer.close())
     const journal = await services.store.journals.open(opened.chainId, opened.genesisHash)
     const play = found?.play ?? (await beginPlay(directory, opened, chain, request, castOf(config, signer)))
     const agents = config.agents.map((agent) => ({
@@ -123,7 +124,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       blockSeconds: BLOCK_SECONDS,
       agents,
     })
-    closers.push(() => live.close())
+    endings.add(() => live.close())
     for (const line of worstCase(agents, formatUsd)) terminal.note(line)
     if (found !== null) {
       const left = await live.recover(await chain.head())

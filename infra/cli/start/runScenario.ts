@@ -1,15 +1,18 @@
-import { describeError, InvariantError, type RialtoError } from '../../../runtime/core/errors.ts'
+import type { RialtoError } from '../../../runtime/core/errors.ts'
 import { agentId } from '../../../runtime/core/ids.ts'
 import { removeRuntimeFile, writeRuntimeFile } from '../../api/runtimeFile.ts'
-import { type StatusServer, startStatusServer } from '../../api/statusServer.ts'
+import { startStatusServer } from '../../api/statusServer.ts'
 import type { Config } from '../../config/loadConfig.ts'
 import { holdDirectory } from '../../directory.ts'
 import type { LogLevel } from '../../telemetry/createLogger.ts'
 import { version } from '../../version.ts'
+import { WorldGoneError } from '../../world/errors.ts'
+import { attachWorld, type World } from '../../world/world.ts'
 import { renderReport } from '../renderReport.ts'
 import type { Report } from '../report.ts'
 import { type ExitCode, paint, type Terminal } from '../terminal.ts'
 import { describeStatus } from './describeStatus.ts'
+import { createEndings } from './endings.ts'
 import { interruption } from './interruption.ts'
 import type { PlayRequest } from './openWorld.ts'
 import { openSession, playSession, type Session } from './playWorld.ts'
@@ -41,25 +44,30 @@ export async function runScenario(options: RunScenarioOptions): Promise<ExitCode
     `${paint('bold', `rialto ${version}`)}  ${request.found.scenario.name}: ${request.found.scenario.summary}`,
   )
 
+  const endings = createEndings(terminal.note)
+  endings.add(() => stop.dispose())
+  endings.add(() => folder.release())
+  const opened = promised<Session>()
   let session: Session | null = null
-  let server: StatusServer | null = null
   // A play that broke off by itself can be gone on with, so its world is left alone.
   let isOver = false
   try {
     // The port first: that it is taken is known before anything is started.
-    server = await startStatusServer({
+    const server = await startStatusServer({
       port: options.port,
       status: () => describeStatus(session, request, report),
-      order: async ({ agent, state, reason }) => {
-        // The file that leads here is written once the session is open.
-        if (session === null) throw new InvariantError('An order came before the session was open.')
-        await session.services.store.journals.setTradingState(
+      agents: config.agents.map(({ id }) => id),
+      // One that comes during the start waits for the journal, and holds from the first block on.
+      order: async ({ agent, state, reason }) =>
+        (await opened.promise).services.store.journals.setTradingState(
           agent === null ? null : agentId(agent),
           state,
           reason,
-        )
-      },
+        ),
     })
+    endings.add(() => server.close())
+    endings.add(() => removeRuntimeFile(config.directory))
+    await writeRuntimeFile(config.directory, { pid: process.pid, url: server.url, token: server.token })
     session = await openSession({
       config,
       request,
@@ -71,7 +79,13 @@ export async function runScenario(options: RunScenarioOptions): Promise<ExitCode
         stop.abort()
       },
     })
-    await writeRuntimeFile(config.directory, { pid: process.pid, url: server.url, token: server.token })
+    const { world, close } = session
+    endings.add(async () => {
+      await close(isOver)
+      if (!isOver && (await isThere(world)))
+        terminal.note('  The world runs on. Start again to go on with the play, or with --fresh to end it.')
+    })
+    opened.resolve(session)
     terminal.note(`  status at ${server.url} (rialto status), log in ${session.services.logger.path}\n`)
     report = await playSession(session, request, { ...options, signal: stop.signal })
     if (died !== null) throw died
@@ -91,18 +105,44 @@ export async function runScenario(options: RunScenarioOptions): Promise<ExitCode
       if (died !== null) throw died
     }
   } catch (error) {
-    // What a dead service makes of the rest is no news; why it died is.
-    throw died ?? error
+    opened.reject(error)
+    // What a dead service or world makes of the rest is no news; why it died is.
+    throw (
+      died ?? (session !== null && !(await isThere(session.world)) ? goneError(session.world, error) : error)
+    )
   } finally {
-    await server?.close()
-    await removeRuntimeFile(config.directory)
-    await session
-      ?.close(isOver)
-      .catch((error: unknown) => terminal.note(`rialto: while ending: ${describeError(error)}`))
-    if (session !== null && !isOver)
-      terminal.note('  The world runs on. Start again to go on with the play, or with --fresh to end it.')
-    folder.release()
-    stop.dispose()
+    await endings.run()
   }
   return report.passed ? 0 : 1
+}
+
+/** Whether the world still answers. */
+async function isThere(world: World): Promise<boolean> {
+  try {
+    await attachWorld(world)
+    return true
+  } catch (error) {
+    if (error instanceof WorldGoneError) return false
+    throw error
+  }
+}
+
+const goneError = ({ pid, url }: World, cause: unknown) => new WorldGoneError(pid, url, cause)
+
+/** A promise that is kept from outside. Nobody has to wait for it: that it is broken is then no news. */
+function promised<T>(): {
+  readonly promise: Promise<T>
+  resolve(value: T): void
+  reject(error: unknown): void
+} {
+  let settle: { resolve(value: T): void; reject(error: unknown): void } | undefined
+  const promise = new Promise<T>((resolve, reject) => {
+    settle = { resolve, reject }
+  })
+  promise.catch(() => undefined)
+  return {
+    promise,
+    resolve: (value) => settle?.resolve(value),
+    reject: (error) => settle?.reject(error),
+  }
 }

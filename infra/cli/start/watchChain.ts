@@ -1,4 +1,4 @@
-import { describeError, InvalidInputError, type RialtoError } from '../../../runtime/core/errors.ts'
+import { InvalidInputError, type RialtoError } from '../../../runtime/core/errors.ts'
 import { agentId } from '../../../runtime/core/ids.ts'
 import { formatUsd } from '../../../runtime/core/units.ts'
 import { removeRuntimeFile, writeRuntimeFile } from '../../api/runtimeFile.ts'
@@ -15,6 +15,7 @@ import type { LogLevel } from '../../telemetry/createLogger.ts'
 import { version } from '../../version.ts'
 import { type ExitCode, paint, type Terminal } from '../terminal.ts'
 import { describeAgents } from './describeStatus.ts'
+import { createEndings } from './endings.ts'
 import { interruption } from './interruption.ts'
 
 export type WatchChainOptions = {
@@ -37,7 +38,9 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
   const folder = await holdDirectory(config.directory)
   const stop = interruption()
   let died: RialtoError | null = null
-  const closers: (() => Promise<void>)[] = []
+  const endings = createEndings(terminal.note)
+  endings.add(() => stop.dispose())
+  endings.add(() => folder.release())
   terminal.note(
     `${paint('bold', `rialto ${version}`)}  chain ${settings.chainId} at ${redactUrl(settings.rpcUrl)}`,
   )
@@ -61,7 +64,7 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
         stop.abort()
       },
     })
-    closers.push(() => services.close())
+    endings.add(() => services.close())
     const genesisHash = await chain.genesisHash()
     const signer = await terminal.step(
       'signer',
@@ -86,7 +89,7 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
           )
           .join(', '),
     )
-    closers.push(() => signer.close())
+    endings.add(() => signer.close())
     const agents = config.agents.map((agent) => ({
       agent: createAgent({
         config: agent,
@@ -109,18 +112,17 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
       blockSeconds: settings.blockSeconds,
       agents,
     })
-    closers.push(() => live.close())
+    endings.add(() => live.close())
     const session = { chain, journal, agents }
     const server = await startStatusServer({
       port: options.port,
       status: () => describeAgents(session, 'watching'),
+      agents: config.agents.map(({ id }) => id),
       order: ({ agent, state, reason }) =>
         services.store.journals.setTradingState(agent === null ? null : agentId(agent), state, reason),
     })
-    closers.push(
-      () => server.close(),
-      () => removeRuntimeFile(config.directory),
-    )
+    endings.add(() => server.close())
+    endings.add(() => removeRuntimeFile(config.directory))
     await writeRuntimeFile(config.directory, { pid: process.pid, url: server.url, token: server.token })
     for (const line of worstCase(agents, formatUsd)) terminal.note(line)
     terminal.note(`  status at ${server.url} (rialto status), log in ${services.logger.path}\n`)
@@ -135,9 +137,13 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
     })
     for await (const { head } of heads) {
       await live.processHead(head)
-      for (const agent of (await describeAgents(session, 'watching')).agents)
+      for (const { id, lastDecision } of (await describeAgents(session, 'watching')).agents)
         terminal.note(
-          `  block ${head.number}  ${agent.id}: ${agent.lastDecision?.intent ?? 'nothing'}, ${agent.lastDecision?.reason ?? ''}`,
+          `  block ${head.number}  ${id}: ${
+            lastDecision?.block === Number(head.number)
+              ? `${lastDecision.intent}, ${lastDecision.reason}`
+              : 'no decision; the log says why'
+          }`,
         )
       if (options.once) break
     }
@@ -146,10 +152,7 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
   } catch (error) {
     throw died ?? error
   } finally {
-    for (const closer of closers.reverse())
-      await closer().catch((error: unknown) => terminal.note(`rialto: while ending: ${describeError(error)}`))
-    folder.release()
-    stop.dispose()
+    await endings.run()
   }
 }
 
