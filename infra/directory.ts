@@ -45,10 +45,11 @@ const NEEDED_BYTES = 200 * 1024 * 1024
  * Makes sure that the folder exists, belongs to its owner alone, takes a write and has room for the database, before
  * anything is started that would have to be undone.
  *
+ * @param room bytes that have to be free
  * @throws {DirectoryError} saying what is wrong and what to do.
  * @example await prepareDirectory('.rialto') // '/home/you/project/.rialto'
  */
-export async function prepareDirectory(path: string): Promise<string> {
+export async function prepareDirectory(path: string, room: number = NEEDED_BYTES): Promise<string> {
   const directory = resolve(path)
   const probe = resolve(directory, `.probe-${process.pid}`)
   try {
@@ -56,10 +57,10 @@ export async function prepareDirectory(path: string): Promise<string> {
     await writeFile(probe, Buffer.alloc(64 * 1024))
     await rm(probe)
     const { bavail, bsize } = await statfs(directory)
-    if (bavail * bsize < NEEDED_BYTES)
+    if (bavail * bsize < room)
       throw new DirectoryError(
         directory,
-        `only ${Math.floor((bavail * bsize) / 1024 ** 2)} MiB are free there, and 200 are needed`,
+        `only ${Math.floor((bavail * bsize) / 1024 ** 2)} MiB are free there, and ${room / 1024 ** 2} are needed`,
         'Free some space, or set RIALTO_DIR to a folder on another disk.',
       )
   } catch (error) {
@@ -98,11 +99,12 @@ export type HeldDirectory = { readonly path: string; release(): void }
 /**
  * Prepares the folder and takes it for this process: two runtimes on one folder would end each other's world.
  *
+ * @param room bytes that have to be free
  * @throws {DirectoryError} when it cannot be used.
  * @throws {DirectoryInUseError} when another process holds it; one that was killed holds nothing.
  */
-export async function holdDirectory(path: string): Promise<HeldDirectory> {
-  const directory = await prepareDirectory(path)
+export async function holdDirectory(path: string, room: number = NEEDED_BYTES): Promise<HeldDirectory> {
+  const directory = await prepareDirectory(path, room)
   try {
     return { path: directory, release: lockDirectory(directory).release }
   } catch (error) {

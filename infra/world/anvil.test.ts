@@ -20,7 +20,7 @@ async function startedByAnother(detached: boolean, end: string): Promise<{ pid: 
   const code = `
     import { writeSync } from 'node:fs'
     import { startAnvil } from ${JSON.stringify(module)}
-    const { pid, url } = await startAnvil({ detached: ${detached} })
+    const { pid, url, release } = await startAnvil({ detached: ${detached} })
     writeSync(1, JSON.stringify({ pid, url }))
     ${end}`
   const parent = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', code], {
@@ -74,8 +74,11 @@ describe('startAnvil', () => {
     await expect(startAnvil({ args: ['--no-such-flag'] })).rejects.toThrow(/no-such-flag/)
   })
 
-  it('outlives its parent when detached', async () => {
-    const { pid, url } = await startedByAnother(true, '')
+  it.each([
+    ['exits', 'process.exit(0)'],
+    ['is killed', 'process.kill(process.pid, "SIGKILL")'],
+  ])('outlives a parent that %s when detached and released', async (_, end) => {
+    const { pid, url } = await startedByAnother(true, `release(); ${end}`)
     expect(await answers(url)).toBe(true)
     process.kill(pid, 'SIGTERM')
     await untilGone(url)
@@ -85,7 +88,12 @@ describe('startAnvil', () => {
     ['exits', 'process.exit(0)'],
     ['is killed', 'process.kill(process.pid, "SIGKILL")'],
   ])('ends with its parent otherwise, when that %s', async (_, end) => {
-    const { url } = await startedByAnother(false, end)
+    const { url } = await startedByAnother(false, `release(); ${end}`)
+    await untilGone(url)
+  })
+
+  it('ends with a parent that is killed before it has written down where it is', async () => {
+    const { url } = await startedByAnother(true, 'process.kill(process.pid, "SIGKILL")')
     await untilGone(url)
   })
 })

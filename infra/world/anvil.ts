@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { accessSync, closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { accessSync, closeSync, constants, mkdtempSync, openSync, readSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { createServer, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -21,7 +21,10 @@ export type AnvilOptions = {
   readonly loadState?: string
   /** Further command-line arguments, as they are. */
   readonly args?: readonly string[]
-  /** The chain outlives this process. Otherwise it ends with it, however this process ends. */
+  /**
+   * The chain can outlive this process: it is out of reach of the terminal's signals, and ends with this process,
+   * however that ends, only until it is released. Otherwise it always does.
+   */
   readonly detached?: boolean
   /** How long to wait until it answers. 15 seconds when absent. */
   readonly timeoutMs?: number
@@ -31,6 +34,11 @@ export type Anvil = {
   readonly pid: number
   readonly port: number
   readonly url: string
+  /**
+   * Lets a detached chain outlive this process from now on. To be called once it is written down where it is: before,
+   * nobody would find it again.
+   */
+  release(): void
   /** Ends the process and returns when it is gone. Harmless when it is gone already. */
   stop(): Promise<void>
 }
@@ -96,24 +104,39 @@ export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil> {
 }
 
 async function startOn(binary: string, port: number, options: AnvilOptions): Promise<Anvil> {
-  const scratch = mkdtempSync(join(tmpdir(), 'rialto-anvil-'))
-  const errorFile = join(scratch, 'stderr')
-  const stderr = openSync(errorFile, 'w')
+  const stderr = nameless()
   const child = spawn(binary, commandLine(port, options), {
     stdio: ['ignore', 'ignore', stderr],
     detached: options.detached ?? false,
   })
-  closeSync(stderr)
-  if (options.detached !== true && child.pid !== undefined) endWithThisProcess(child, child.pid)
+  const watch = child.pid === undefined ? undefined : endWithThisProcess(child, child.pid)
   try {
-    const pid = await untilReady(child, port, options.timeoutMs ?? 15_000, errorFile)
+    const pid = await untilReady(child, port, options.timeoutMs ?? 15_000, stderr)
     if (options.detached === true) child.unref()
-    return { pid, port, url: `http://127.0.0.1:${port}`, stop: () => stopChild(child) }
+    return {
+      pid,
+      port,
+      url: `http://127.0.0.1:${port}`,
+      release() {
+        if (options.detached === true) watch?.kill('SIGKILL')
+      },
+      stop: () => stopChild(child),
+    }
   } catch (error) {
     await stopChild(child)
     throw error
   } finally {
-    rmSync(scratch, { recursive: true })
+    closeSync(stderr)
+  }
+}
+
+/** A file for what anvil says, which is gone with whoever has it open: nothing is left of it after a crash. */
+function nameless(): number {
+  const folder = mkdtempSync(join(tmpdir(), 'rialto-anvil-'))
+  try {
+    return openSync(join(folder, 'stderr'), 'w+')
+  } finally {
+    rmSync(folder, { recursive: true })
   }
 }
 
@@ -121,7 +144,7 @@ async function startOn(binary: string, port: number, options: AnvilOptions): Pro
  * anvil does not die with its parent, and a parent that is killed cannot clean up. So a shell waits for the end of
  * a pipe that only this process holds open, which comes with this process's own end, whatever that is.
  */
-function endWithThisProcess(child: ChildProcess, pid: number): void {
+function endWithThisProcess(child: ChildProcess, pid: number): ChildProcess {
   const watch = spawn('/bin/sh', ['-c', 'read -r _; kill -9 "$0"', String(pid)], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true, // out of reach of the terminal's Ctrl-C, which is not the end of this process yet
@@ -130,6 +153,7 @@ function endWithThisProcess(child: ChildProcess, pid: number): void {
   // A pipe to a child is a socket in Node, which would otherwise keep this process awake.
   if (watch.stdin instanceof Socket) watch.stdin.unref()
   child.once('exit', () => watch.kill('SIGKILL'))
+  return watch
 }
 
 function commandLine(port: number, options: AnvilOptions): string[] {
@@ -159,7 +183,7 @@ async function untilReady(
   child: ChildProcess,
   port: number,
   timeoutMs: number,
-  errorFile: string,
+  stderr: number,
 ): Promise<number> {
   let spawnError: Error | undefined
   child.once('error', (error) => {
@@ -175,20 +199,23 @@ async function untilReady(
     if (spawnError !== undefined) throw new AnvilStartError(spawnError.message, '')
     // In this order: if another process took the port meanwhile, ours has ended and theirs answers.
     if (child.exitCode !== null || child.signalCode !== null) {
-      const output = lastWords(errorFile)
+      const output = lastWords(stderr)
       if (/address already in use/i.test(output)) throw new PortTakenError(port, output)
       throw new AnvilStartError(`it ended with ${child.exitCode ?? child.signalCode}`, output)
     }
     if (answered && child.pid !== undefined) return child.pid
     if (performance.now() > deadline)
-      throw new AnvilStartError(`no answer within ${timeoutMs} ms`, lastWords(errorFile))
+      throw new AnvilStartError(`no answer within ${timeoutMs} ms`, lastWords(stderr))
     await delay(10)
   }
 }
 
 /** What anvil wrote to stderr, as one short line. */
-const lastWords = (file: string): string =>
-  readFileSync(file, 'utf8').trim().replaceAll(/\s+/g, ' ').slice(0, 500)
+function lastWords(stderr: number): string {
+  const words = Buffer.alloc(4_096)
+  const length = readSync(stderr, words, 0, words.length, 0)
+  return words.toString('utf8', 0, length).trim().replaceAll(/\s+/g, ' ').slice(0, 500)
+}
 
 async function stopChild(child: ChildProcess, graceMs = 2_000): Promise<void> {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return

@@ -24,6 +24,8 @@ export type World = WorldHandle & {
   readonly addressBook: AddressBook
   /** The last block of the world when it was fresh. */
   readonly start: { readonly blockNumber: bigint; readonly timestamp: bigint }
+  /** Lets a detached world outlive this process from now on, now that it is remembered. */
+  release(): void
   /** Ends the chain and returns when it is gone. Harmless when it is gone already. */
   stop(): Promise<void>
 }
@@ -31,7 +33,7 @@ export type World = WorldHandle & {
 export type WorldOptions = {
   /** The port on loopback; a free one when absent. */
   readonly port?: number
-  /** The world outlives this process; {@link attachWorld} finds it again. */
+  /** The world outlives this process once it is released; {@link attachWorld} finds it again. */
   readonly detached?: boolean
   /** Mine a block for every transaction. Otherwise blocks are mined only when told to. */
   readonly automine?: boolean
@@ -86,6 +88,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       url: anvil.url,
       genesisHash: genesis.hash,
       ...worldFacts(state),
+      release: anvil.release,
       stop: anvil.stop,
     }
   } catch (error) {
@@ -119,7 +122,14 @@ export async function attachWorld(handle: WorldHandle, cacheFolder?: string): Pr
   const start = await rpc<Block | null>('eth_getBlockByNumber', numberToHex(state.blockNumber), false)
   if (start?.hash !== state.blockHash)
     throw new WorldMismatchError(url, state.blockHash, start?.hash ?? 'no such block')
-  return { pid, url, genesisHash, ...worldFacts(state), stop: () => stopWorld(handle) }
+  return {
+    pid,
+    url,
+    genesisHash,
+    ...worldFacts(state),
+    release: () => undefined,
+    stop: () => stopWorld(handle),
+  }
 }
 
 /**

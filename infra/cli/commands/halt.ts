@@ -79,7 +79,8 @@ async function writeOrder(order: {
         )
   if (stranger !== null) throw new InvalidInputError(stranger)
   const url = environment.databaseUrl ?? content?.store?.databaseUrl
-  const folder = await holdDirectory(order.directory)
+  // A disk that is nearly full must not keep anybody from halting an agent.
+  const folder = await holdDirectory(order.directory, 0)
   try {
     const store = await openStore(url === undefined ? { directory: folder.path } : { url })
     try {

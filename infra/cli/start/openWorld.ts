@@ -95,6 +95,7 @@ export async function openWorld(directory: string): Promise<World> {
   const world = await startWorld({ detached: true })
   try {
     await writeWorldFile(directory, { ...identityOf(world), play: null })
+    world.release()
     return world
   } catch (error) {
     // Nobody would ever find it again.
