@@ -24,8 +24,8 @@ export const fromBlockJson = (block: BlockJson): BlockRef => ({
 
 /** Decide: one pass of one agent over one block. */
 export type RunJob = { readonly agent: AgentId; readonly block: BlockJson }
-/** The id of the job that executes the run's intent; null when there is nothing to execute. */
-export type RunResult = { readonly executeJob: string | null }
+/** The run's intent, if it is still to be executed. */
+export type RunResult = { readonly intent: IntentId | null }
 
 /** Execute an intent, or settle what the account has in flight. Both are serial per account. */
 export type AccountJob =

@@ -1,13 +1,16 @@
-import { type ConnectionOptions, Queue, QueueEvents, UnrecoverableError, Worker } from 'bullmq'
-import type { Address } from 'viem'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type ConnectionOptions, Queue, UnrecoverableError, Worker } from 'bullmq'
+import { isAddressEqual } from 'viem'
 import type { Agent } from '../core/agent.ts'
 import { describeError, RialtoError } from '../core/errors.ts'
-import { type AgentId, runId } from '../core/ids.ts'
-import type { AttemptRecord } from '../core/journal.ts'
+import { type AgentId, type IntentId, runId } from '../core/ids.ts'
+import type { AttemptRecord, IntentRecord } from '../core/journal.ts'
 import type { BlockRef } from '../core/snapshot.ts'
 import { decide, execute, settle } from '../pipeline.ts'
 import { UnknownAgentError } from '../stages/errors.ts'
 import type { Runtime } from '../stages/runtime.ts'
+import { createDispatcher, type Dispatcher } from './dispatch.ts'
+import { QueueLostError } from './errors.ts'
 import {
   type AccountJob,
   accountQueue,
@@ -19,6 +22,7 @@ import {
   settleJobId,
   toBlockJson,
 } from './jobs.ts'
+import { createTurns } from './turns.ts'
 
 export type LiveOptions = {
   readonly runtime: Runtime
@@ -38,178 +42,239 @@ export type Live = {
   /**
    * Gives every agent the block and returns when all of them are through with it: first what is in flight is
    * settled, then what was left open is executed, then all decide, then what they want is executed. A job that fails
-   * is logged and in the journal; it never stops the others.
+   * is logged and in the journal; it never stops the others. Where the queue is lost, this process does its work.
+   *
+   * @throws what the journal throws, unless it may pass and has not failed for too many heads in a row.
    */
   processHead(head: BlockRef): Promise<void>
   close(): Promise<void>
 }
 
-/** Tries of a job whose error says that it may pass. */
+/** Tries of a job whose error says that it may pass, and the milliseconds between them. */
 const ATTEMPTS = 3
+const BACKOFF = 100
 const JOB_OPTIONS = {
   attempts: ATTEMPTS,
-  backoff: { type: 'fixed', delay: 100 },
+  backoff: { type: 'fixed', delay: BACKOFF },
   removeOnComplete: { count: 1_000 },
   removeOnFail: { count: 1_000 },
 }
+
+/** A worker that was killed in mid-job must not hold its account for long; what it did is in the journal. */
+const WORKER_OPTIONS = { lockDuration: 15_000, stalledInterval: 5_000, maxStalledCount: ATTEMPTS }
+
+/** Milliseconds in which somebody must have done a job, or this process does it; a run has its time to think besides. */
+const DEADLINE = 15_000
+
+/** Heads in a row for which the journal may fail by errors that may pass. */
+const JOURNAL_FAILURES = 5
 
 /**
  * Starts the queues and workers of a set of agents.
  *
  * The queue is a wake-up: every job holds ids, the journal holds the truth, and a job that comes twice finds its
- * work done. The run's job id derives from agent and block hash, so one block wakes an agent once.
+ * work done. So what the queue loses, or is too long about, this process does without it. The run's job id derives
+ * from agent and block hash, so one block wakes an agent once.
  */
 export async function startLive({ runtime, agents, connection, prefix }: LiveOptions): Promise<Live> {
+  const { journal, logger } = runtime
   const byId = new Map<AgentId, Agent>(agents.map((agent) => [agent.id, agent]))
-  const accounts = [...new Set(agents.map((agent) => agent.account))]
   const shared = { connection, prefix }
-
-  const runs = new Queue<RunJob, RunResult>(RUNS_QUEUE, { ...shared, defaultJobOptions: JOB_OPTIONS })
-  const accountQueues = new Map(
-    accounts.map((account) => [
-      account,
-      new Queue<AccountJob, string>(accountQueue(account), { ...shared, defaultJobOptions: JOB_OPTIONS }),
-    ]),
-  )
-  const queues: readonly Queue[] = [runs, ...accountQueues.values()]
-  const events = new Map(queues.map((queue) => [queue.name, new QueueEvents(queue.name, shared)]))
+  const turns = createTurns()
+  const onError = (queue: string, error: Error) =>
+    logger.error({ queue, error: describeError(error) }, 'queue error')
 
   const agentOf = (id: AgentId): Agent => {
     const agent = byId.get(id)
     if (agent === undefined) throw new UnknownAgentError(id)
     return agent
   }
-  const queueOf = (account: Address): Queue<AccountJob, string> => {
-    const queue = accountQueues.get(account)
-    if (queue === undefined) throw new UnknownAgentError(account as string as AgentId)
-    return queue
-  }
-
-  async function enqueueExecute(agent: Agent, intent: string, block: BlockRef): Promise<string> {
-    const id = intent as Parameters<typeof executeJobId>[0]
-    const jobId = executeJobId(id, block.hash)
-    await queueOf(agent.account).add(
-      'execute',
-      { kind: 'execute', agent: agent.id, intent: id, block: toBlockJson(block) },
-      { jobId },
-    )
-    return jobId
-  }
 
   async function onRun(job: RunJob): Promise<RunResult> {
-    const agent = agentOf(job.agent)
-    const block = fromBlockJson(job.block)
-    const run = await decide(runtime, agent, block)
-    if (run.decision === null || run.decision.intent === 'nothing') return { executeJob: null }
-    const open = (await runtime.journal.openIntents()).find((intent) => intent.runId === run.id)
-    return { executeJob: open === undefined ? null : await enqueueExecute(agent, open.id, block) }
+    const run = await decide(runtime, agentOf(job.agent), fromBlockJson(job.block))
+    if (run.decision === null || run.decision.intent === 'nothing') return { intent: null }
+    const open = (await journal.openIntents()).find((intent) => intent.runId === run.id)
+    return { intent: open?.id ?? null }
   }
 
   async function onAccountJob(job: AccountJob): Promise<string> {
     const block = fromBlockJson(job.block)
     if (job.kind === 'execute') return execute(runtime, agentOf(job.agent), job.intent, block)
-    const attempts = await runtime.journal.inFlight(job.account)
-    for (const attempt of attempts) await settle(runtime, await ownerOf(attempt), attempt, block)
+    const attempts = await journal.inFlight(job.account)
+    const failures: unknown[] = []
+    // One that cannot be settled must not keep the others from it.
+    for (const attempt of attempts)
+      await settle(runtime, await ownerOf(attempt), attempt, block).catch((error) => failures.push(error))
+    if (failures.length > 0) throw failures[0]
     return `${attempts.length} in flight`
   }
 
-  async function ownerOf(attempt: AttemptRecord): Promise<Agent> {
-    const intent = await runtime.journal.intent(attempt.intentId)
-    return agentOf((intent?.agent ?? attempt.intentId) as AgentId)
+  /** The agent that made an attempt; one that is no longer configured leaves its attempts to another of the account. */
+  async function ownerOf({ intentId, account }: AttemptRecord): Promise<Agent> {
+    const intent = await journal.intent(intentId)
+    const owner = intent === null ? undefined : byId.get(intent.agent)
+    const heir = owner ?? agents.find((agent) => isAddressEqual(agent.account, account))
+    if (heir === undefined) throw new UnknownAgentError(intent?.agent ?? (account as string as AgentId))
+    return heir
   }
 
-  const workers: readonly Worker[] = [
-    new Worker<RunJob, RunResult>(RUNS_QUEUE, (job) => classified(() => onRun(job.data)), {
+  /** A queue with its worker and a hand to give it jobs. */
+  function lane<Data, Result>(
+    name: string,
+    concurrency: number,
+    work: (id: string, data: Data) => Promise<Result>,
+  ): Lane<Data, Result> {
+    const queue = new Queue<Data, Result>(name, { ...shared, defaultJobOptions: JOB_OPTIONS })
+    const dispatcher: Dispatcher<Data, Result> = createDispatcher(queue as Queue, { ...shared, onError })
+    const worker = new Worker<Data, Result>(name, (job) => classified(() => work(job.id ?? '', job.data)), {
       ...shared,
-      concurrency: Math.max(1, agents.length),
-    }),
-    ...[...accountQueues.values()].map(
-      (queue) =>
-        new Worker<AccountJob, string>(queue.name, (job) => classified(() => onAccountJob(job.data)), {
-          ...shared,
-          concurrency: 1,
-        }),
-    ),
-  ]
-  const onError = (queue: string) => (error: Error) =>
-    runtime.logger.error({ queue, error: describeError(error) }, 'queue error')
-  for (const queue of queues) queue.on('error', onError(queue.name))
-  for (const worker of workers) worker.on('error', onError(worker.name))
-  for (const [name, queueEvents] of events) queueEvents.on('error', onError(name))
-  // One execution at a time per account, however many processes share the work.
-  await Promise.all([...accountQueues.values()].map((queue) => queue.setGlobalConcurrency(1)))
-  await Promise.all([...events.values(), ...workers].map((part) => part.waitUntilReady()))
-
-  /** Waits for a job to end. Null when it failed for good: the failure is logged here, once. */
-  async function finished<T>(queue: Queue, jobId: string): Promise<T | null> {
-    const job = await queue.getJob(jobId)
-    const queueEvents = events.get(queue.name)
-    if (job === undefined || queueEvents === undefined) return null
-    try {
-      return (await job.waitUntilFinished(queueEvents)) as T
-    } catch (error) {
-      runtime.logger.error({ queue: queue.name, job: jobId, error: describeError(error) }, 'job failed')
-      return null
+      ...WORKER_OPTIONS,
+      concurrency,
+    })
+    worker.on('error', (error) => onError(name, error))
+    return {
+      async run(id, data, deadline) {
+        try {
+          return await dispatcher.run(id, data, deadline)
+        } catch (error) {
+          if (!(error instanceof QueueLostError)) return failed(name, id, error)
+          logger.error({ error: error.toLine() }, 'queue lost: done without it')
+        }
+        return retried(() => work(id, data)).catch((error) => failed(name, id, error))
+      },
+      async ready(serial) {
+        // One execution at a time per account, however many processes share the work.
+        if (serial) await queue.setGlobalConcurrency(1)
+        await Promise.all([dispatcher.waitUntilReady(), worker.waitUntilReady()])
+      },
+      async close() {
+        // A worker says goodbye to its server, and would wait for the answer for ever.
+        const lost = await dispatcher.isLost()
+        await worker.close(lost)
+        await dispatcher.close(lost)
+      },
     }
   }
 
+  function failed(queue: string, job: string, error: unknown): null {
+    logger.error({ queue, job, error: describeError(error) }, 'job failed')
+    return null
+  }
+
+  const runs = lane<RunJob, RunResult>(RUNS_QUEUE, Math.max(1, agents.length), (id, job) =>
+    turns.once(id, () => onRun(job)),
+  )
+  const accounts = new Map(
+    [...new Set(agents.map((agent) => agent.account))].map((account) => [
+      account,
+      lane<AccountJob, string>(accountQueue(account), 1, (id, job) =>
+        turns.once(id, () => turns.inTurn(account, () => onAccountJob(job))),
+      ),
+    ]),
+  )
+  const lanes: readonly Pick<Lane<unknown, unknown>, 'close'>[] = [runs, ...accounts.values()]
+  await Promise.all([runs.ready(false), ...[...accounts.values()].map((account) => account.ready(true))])
+
+  async function executeNow(agent: Agent, intent: IntentId, head: BlockRef): Promise<void> {
+    const job = { kind: 'execute', agent: agent.id, intent, block: toBlockJson(head) } as const
+    await accounts.get(agent.account)?.run(executeJobId(intent, head.hash), job, DEADLINE)
+  }
+
   async function settleAll(head: BlockRef): Promise<number> {
-    const attempts = await runtime.journal.inFlight()
-    const waiting = accounts.filter((account) =>
-      attempts.some((attempt) => attempt.account.toLowerCase() === account.toLowerCase()),
-    )
+    const attempts = await journal.inFlight()
     await Promise.all(
-      waiting.map(async (account) => {
-        const queue = queueOf(account)
-        const jobId = settleJobId(account, head.hash)
-        await queue.add('settle', { kind: 'settle', account, block: toBlockJson(head) }, { jobId })
-        await finished(queue, jobId)
+      [...accounts].map(async ([account, queue]) => {
+        if (!attempts.some((attempt) => isAddressEqual(attempt.account, account))) return
+        const job = { kind: 'settle', account, block: toBlockJson(head) } as const
+        await queue.run(settleJobId(account, head.hash), job, DEADLINE)
       }),
     )
     return attempts.length
   }
 
   async function runAgent(agent: Agent, head: BlockRef): Promise<void> {
-    const jobId = runId(agent.id, head.hash)
-    await runs.add('run', { agent: agent.id, block: toBlockJson(head) }, { jobId })
-    const result = await finished<RunResult>(runs, jobId)
-    if (result === null) await runtime.journal.failRun(jobId, 'the job failed: see the log')
-    else if (result.executeJob !== null) await finished(queueOf(agent.account), result.executeJob)
+    const id = runId(agent.id, head.hash)
+    const deadline = runtime.analyseTimeout + DEADLINE
+    const result = await runs.run(id, { agent: agent.id, block: toBlockJson(head) }, deadline)
+    if (result === null) await recordFailure(id)
+    else if (result.intent !== null) await executeNow(agent, result.intent, head)
+  }
+
+  /** The log has the error already. A run that failed before it was recorded has no record to write it in. */
+  async function recordFailure(run: ReturnType<typeof runId>): Promise<void> {
+    await journal.failRun(run, 'the job failed: see the log').catch((error) => {
+      logger.warn({ run, error: describeError(error) }, 'failure not recorded')
+    })
   }
 
   /** Intents that were decided but not carried out: a job that failed, or a process that was killed. */
   async function executeOpen(head: BlockRef): Promise<number> {
-    const open = await runtime.journal.openIntents()
+    const open = await journal.openIntents()
     for (const intent of open) {
-      const agent = agentOf(intent.agent)
-      await finished(queueOf(agent.account), await enqueueExecute(agent, intent.id, head))
+      const agent = byId.get(intent.agent)
+      if (agent === undefined) await passOver(intent, head)
+      else await executeNow(agent, intent.id, head)
     }
     return open.length
   }
 
+  /** What an agent wanted that is no longer configured is left to expire. */
+  async function passOver({ id, agent, action }: IntentRecord, head: BlockRef): Promise<void> {
+    if (head.number < action.expiresAtBlock) return
+    logger.warn({ intent: id, agent }, 'expired: its agent is not configured any more')
+    await journal.expireIntent(id)
+  }
+
+  let journalFailures = 0
   return {
     async recover(head) {
-      const openIntents = await executeOpen(head)
-      return { inFlight: await settleAll(head), openIntents }
+      const inFlight = await settleAll(head)
+      return { inFlight, openIntents: await executeOpen(head) }
     },
     async processHead(head) {
-      await settleAll(head)
-      await executeOpen(head)
+      try {
+        await settleAll(head)
+        await executeOpen(head)
+        journalFailures = 0
+      } catch (error) {
+        journalFailures += 1
+        if (!mayPass(error) || journalFailures > JOURNAL_FAILURES) throw error
+        logger.error({ error: describeError(error) }, 'the journal cannot say what is open')
+      }
       await Promise.all(agents.map((agent) => runAgent(agent, head)))
     },
     async close() {
-      await Promise.all(workers.map((worker) => worker.close()))
-      await Promise.all([...events.values(), ...queues].map((part) => part.close()))
+      await Promise.all(lanes.map((queue) => queue.close()))
     },
   }
 }
+
+type Lane<Data, Result> = {
+  /** What the job gave, whoever did it; null when it failed for good: the failure is logged then, once. */
+  run(id: string, data: Data, deadline: number): Promise<Result | null>
+  ready(serial: boolean): Promise<void>
+  close(): Promise<void>
+}
+
+const mayPass = (error: unknown): boolean => error instanceof RialtoError && error.retryable
 
 /** What is retryable comes from the error: everything else must not be tried again. */
 async function classified<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    if (error instanceof RialtoError && error.retryable) throw error
+    if (mayPass(error)) throw error
     throw new UnrecoverableError(describeError(error))
   }
+}
+
+/** The queue's rule for trying again, without the queue. */
+async function retried<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1)
+    try {
+      return await work()
+    } catch (error) {
+      if (!mayPass(error) || attempt === ATTEMPTS) throw error
+      await delay(BACKOFF)
+    }
 }
