@@ -70,8 +70,11 @@ export type Effects = {
   readonly allowances: readonly AllowanceDelta[]
   /** The owner's lending position. */
   readonly position: { readonly before: AccountData; readonly after: AccountData }
-  /** Equity at oracle prices: wallet and collateral less debt, gas not counted. */
-  readonly equity: { readonly before: Usd; readonly after: Usd }
+  /**
+   * Equity at oracle prices: wallet and collateral less debt, gas not counted, 8 decimals. Below zero where the debt
+   * is more than all else, so that the fall of it is always the whole loss.
+   */
+  readonly equity: { readonly before: bigint; readonly after: bigint }
   /** Logs it emitted. A batch that emits none did nothing: a stale authorisation succeeds silently. */
   readonly logCount: number
 }

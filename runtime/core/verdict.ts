@@ -17,6 +17,7 @@ export const denialCodes = [
   'APPROVAL_UNLIMITED',
   'APPROVAL_LEFT_OVER',
   'GAS_CAP',
+  'GAS_UNAFFORDABLE',
   'COOLDOWN',
   'DRAWDOWN',
   'TRADING_HALTED',

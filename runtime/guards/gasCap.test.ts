@@ -30,6 +30,18 @@ describe('gasCap', () => {
     })
   })
 
+  it('denies what the account cannot pay: a node would refuse it after it was signed', () => {
+    const holding = (native: bigint) => seeing({ wallet: { ...snapshot.wallet, native: wei(native) } })
+    const most = 100_000n * gweis('100')
+    expect(judge(intents.swap, 100_000n, gweis('100'), holding(most)).allowed).toBe(true)
+    expect(judge(intents.swap, 100_000n, gweis('100'), holding(most - 1n))).toMatchObject({
+      code: 'GAS_UNAFFORDABLE',
+      limit: '0.009999999999999999',
+      observed: '0.01',
+    })
+    expect(judge(intents.deleverage, 100_000n, gweis('100'), holding(0n)).code).toBe('GAS_UNAFFORDABLE')
+  })
+
   // Half of 51,000 at a bonus of 5 % is a penalty of 1,275; half of that is 637.5: 0.354166… ETH.
   it('lets a rescue cost the stated part of the penalty that it avoids', () => {
     expect(judge(intents.deleverage, 1_000_000n, gweis('354.166666666'))).toMatchObject({

@@ -1,4 +1,4 @@
-import { type Address, formatGwei, isAddressEqual } from 'viem'
+import { type Address, formatEther, formatGwei, isAddressEqual } from 'viem'
 import type { SimulatedPlan } from '../core/lifecycle.ts'
 import { findPosition } from '../core/snapshot.ts'
 import { BPS, type Bps, bps, formatUsd, portion, type Usd } from '../core/units.ts'
@@ -11,7 +11,8 @@ const CLOSE_FACTOR: Bps = bps(5_000n)
 
 /**
  * Gas costs no more than the policy allows: per unit, and for the whole transaction at its fee cap. A rescue may
- * cost up to a stated part of the penalty that it avoids, when that is more than the ordinary limit.
+ * cost up to a stated part of the penalty that it avoids, when that is more than the ordinary limit. And the account
+ * can pay it: what a node refuses for lack of funds has been signed by then, and keeps its nonce.
  */
 export const gasCap: EffectGuard = (context, intent, plan) => {
   const { policy } = context
@@ -22,6 +23,14 @@ export const gasCap: EffectGuard = (context, intent, plan) => {
       limit: formatGwei(maxFeePerGas),
       observed: formatGwei(plan.maxFeePerGas),
       message: `It pays up to ${formatGwei(plan.maxFeePerGas)} gwei per gas; the limit is ${formatGwei(maxFeePerGas)}.`,
+    })
+  const most = plan.gasLimit * plan.maxFeePerGas
+  const { native } = context.snapshot.wallet
+  if (!(most <= native))
+    return deny('GAS_UNAFFORDABLE', {
+      limit: formatEther(native),
+      observed: formatEther(most),
+      message: `Its gas costs up to ${formatEther(most)} of the native coin, and the account holds ${formatEther(native)}.`,
     })
   const { maxCost } = rescue ? rescueGas(context, plan) : policy.gas
   const limit = formatUsd(maxCost)

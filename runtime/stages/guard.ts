@@ -22,7 +22,14 @@ export async function guardContext(
     journal.inFlight(agent.account),
   ])
   const inert = attempts.filter((attempt) => isInert(attempt, snapshot)).length
-  return { policy, book: runtime.book, snapshot, history: { ...history, inert }, tradingState, account: agent.account }
+  return {
+    policy,
+    book: runtime.book,
+    snapshot,
+    history: { ...history, inert },
+    tradingState,
+    account: agent.account,
+  }
 }
 
 /**

@@ -123,7 +123,7 @@ export function promisedOutcome(plan: Plan, effects: Effects, gasPrice: Wei): Ou
     healthFactor: effects.position.after.healthFactor,
     totalCollateral: effects.position.after.totalCollateral,
     totalDebt: effects.position.after.totalDebt,
-    equity: effects.equity.after,
+    equity: usd(effects.equity.after > 0n ? effects.equity.after : 0n),
     gasUsed: effects.gasUsed,
     gasCost: wei(effects.gasUsed * gasPrice),
     balanceChanges: own(effects.balances, plan.account),

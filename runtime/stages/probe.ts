@@ -15,7 +15,6 @@ import type { Hash } from '../core/ids.ts'
 import type { Effects, Outcome } from '../core/lifecycle.ts'
 import type { Chain, ReceiptLog } from '../core/ports.ts'
 import type { AccountData, Snapshot } from '../core/snapshot.ts'
-import { type Usd, usd } from '../core/units.ts'
 import { userAccountData } from '../protocols/aave-v3/read.ts'
 import { allowance, balanceOf, nativeBalanceOf } from '../protocols/erc20/read.ts'
 import { combineReads, listReads, type Readable, readAll } from '../protocols/read.ts'
@@ -159,9 +158,10 @@ export function measureEffects(
     token: delta.token ?? zeroAddress,
     change: delta.after - delta.before,
   }))
-  const equityBefore = positive(changeValue(held, snapshot, book))
-  // A token without a price that leaves the account cannot be valued: all of the equity is taken as lost.
-  const change = changeValue(changed, snapshot, book) ?? -equityBefore
+  const equity = changeValue(held, snapshot, book) ?? 0n
+  const owned = held.filter(({ token }) => valuation(snapshot, book, token)?.sign === 1n)
+  // A token without a price that leaves the account cannot be valued: all that is owned is taken as lost.
+  const change = changeValue(changed, snapshot, book) ?? -(changeValue(owned, snapshot, book) ?? 0n)
   return {
     balances,
     allowances: probe.allowances.map((entry, index) => ({
@@ -170,8 +170,6 @@ export function measureEffects(
       after: second.allowances[index] ?? 0n,
     })),
     position: { before: first.position, after: second.position },
-    equity: { before: equityBefore, after: positive(equityBefore + change) },
+    equity: { before: equity, after: equity + change },
   }
 }
-
-const positive = (value: bigint | null): Usd => usd(value !== null && value > 0n ? value : 0n)
