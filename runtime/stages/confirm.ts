@@ -23,6 +23,7 @@ export async function confirm(
     return head.number - receipt.block.number + 1n >= BigInt(confirmations) ? receipt : null
 
   if ((await runtime.chain.nonce(attempt.account, head.hash)) > attempt.nonce) {
+    if (attempt.status === 'unknown') return null
     await runtime.journal.settle(attempt.id, {
       status: 'unknown',
       failure: `nonce ${attempt.nonce} was used, but there is no receipt for ${attempt.hash}`,

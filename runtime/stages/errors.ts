@@ -13,6 +13,17 @@ export class ContractsMissingError extends RialtoError {
   }
 }
 
+/** An agent did not answer although its time was over: it breaks a must of its port. */
+export class AnalysisOverdueError extends RialtoError {
+  override readonly name = 'AnalysisOverdueError'
+  constructor(agent: AgentId) {
+    super('ANALYSIS_OVERDUE', `Agent "${agent}" did not answer after it was told to come to an end.`, {
+      fix: 'This is a defect in the agent: when its signal aborts it has to answer by its rule.',
+      details: { agent },
+    })
+  }
+}
+
 /** Another process writes the account's nonces. */
 export class LeaseHeldError extends RialtoError {
   override readonly name = 'LeaseHeldError'
