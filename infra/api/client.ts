@@ -1,7 +1,13 @@
 import { z } from 'zod'
 import { InvalidInputError, RialtoError } from '../../runtime/core/errors.ts'
 import { type RuntimeFile, readRuntimeFile } from './runtimeFile.ts'
-import { type Status, statusSchema, type TradingOrder } from './status.ts'
+import {
+  type OrderAnswer,
+  orderAnswerSchema,
+  type Status,
+  statusSchema,
+  type TradingOrder,
+} from './status.ts'
 
 /** The runtime answered, but not with what was asked for. */
 export class RuntimeAnswerError extends RialtoError {
@@ -35,21 +41,23 @@ export async function fetchStatus(directory: string): Promise<Status | null> {
 }
 
 /**
- * @returns false when no runtime runs on the folder.
+ * @returns what holds for each agent from now on; null when no runtime runs on the folder.
  * @throws {InvalidInputError} when it has no such agent.
  * @throws {RuntimeAnswerError} when it does not take the order, or does not answer in time or as it should.
  * @example await sendOrder(directory, { agent: null, state: 'halted', reason: 'a bad feeling' })
  */
-export async function sendOrder(directory: string, order: TradingOrder): Promise<boolean> {
+export async function sendOrder(directory: string, order: TradingOrder): Promise<OrderAnswer | null> {
   const answer = await ask(directory, '/trading-state', {
     method: 'POST',
     body: JSON.stringify(order),
     headers: { 'content-type': 'application/json' },
   })
-  if (answer === null) return false
+  if (answer === null) return null
   if (answer.status === UNPROCESSABLE) throw new InvalidInputError(explanation(answer) ?? 'No such order.')
   if (answer.status !== 200) throw refusal('did not take the order', answer)
-  return true
+  const parsed = orderAnswerSchema.safeParse(answer.body)
+  if (!parsed.success) throw new RuntimeAnswerError('is of another version')
+  return parsed.data
 }
 
 async function ask(directory: string, path: string, init: RequestInit): Promise<Answer | null> {

@@ -37,6 +37,11 @@ export const tradingOrderSchema = z.strictObject({
 
 export type TradingOrder = z.output<typeof tradingOrderSchema>
 
+/** What holds once an order was taken: the strictest of what was said to all and to one. */
+export const orderAnswerSchema = z.object({ agents: z.array(z.object({ id: z.string(), tradingState })) })
+
+export type OrderAnswer = z.output<typeof orderAnswerSchema>
+
 /**
  * What to say of an order for an agent that there is not: whoever mistypes a name must not believe that it is halted.
  * Null when there is such an agent, or the order is for all of them.

@@ -1,9 +1,10 @@
 import { Command } from 'commander'
 import { InvalidInputError } from '../../../runtime/core/errors.ts'
-import { type AgentId, agentId } from '../../../runtime/core/ids.ts'
+import { agentId } from '../../../runtime/core/ids.ts'
 import type { TradingState } from '../../../runtime/core/verdict.ts'
 import { sendOrder } from '../../api/client.ts'
-import { findStranger } from '../../api/status.ts'
+import { giveOrder } from '../../api/giveOrder.ts'
+import { findStranger, type TradingOrder } from '../../api/status.ts'
 import { findDirectory } from '../../config/findDirectory.ts'
 import { type Environment, loadEnvironment } from '../../config/loadEnvironment.ts'
 import { findConfigFile, readConfigFile } from '../../config/readConfigFile.ts'
@@ -48,43 +49,45 @@ async function order(terminal: Terminal, state: TradingState, options: Options):
   const directory = await findDirectory(environment, options.config)
   const agent = options.agent === undefined ? null : agentId(options.agent)
   const reason = `ordered by ${process.env.USER ?? 'the owner'} on the command line`
-  const running = await sendOrder(directory, { agent, state, reason })
-  if (!running) await writeOrder({ environment, directory, config: options.config, agent, state, reason })
-  const whom = agent ?? 'all agents'
-  if (options.json === true) terminal.out(JSON.stringify({ agent, state, running }))
-  else
-    terminal.out(
-      `${whom}: ${state}${running ? '' : ` (nothing runs on ${directory} now; it holds from the next start on)`}.`,
+  const given = { agent, state, reason }
+  const answer = await sendOrder(directory, given)
+  if (answer === null) await writeOrder(given, { environment, directory, config: options.config })
+  if (options.json === true)
+    return terminal.out(
+      JSON.stringify({ agent, state, running: answer !== null, agents: answer?.agents ?? null }),
     )
+  terminal.out(
+    `${agent ?? 'all agents'}: ${state}${answer !== null ? '' : ` (nothing runs on ${directory} now; it holds from the next start on)`}.`,
+  )
+  // The strictest order counts: one for all outlasts what one agent is told.
+  for (const { id, tradingState } of answer?.agents ?? [])
+    if ((agent === null || agent === id) && tradingState !== state)
+      terminal.out(`${id} is still ${tradingState}, by another order: rialto resume takes all of them back.`)
 }
 
 /** Writes the order into the journal that the next start will open: the configuration may name it. */
-async function writeOrder(order: {
-  readonly environment: Environment
-  readonly directory: string
-  readonly config: string | undefined
-  readonly agent: AgentId | null
-  readonly state: TradingState
-  readonly reason: string
-}): Promise<void> {
-  const { environment, agent } = order
-  const file = order.config ?? findConfigFile()
-  const content = file === null ? null : (await readConfigFile(file)).content
-  const stranger =
-    content === null
-      ? null
-      : findStranger(
-          agent,
-          content.agents.map(({ id }) => id),
-        )
+async function writeOrder(
+  given: TradingOrder,
+  {
+    environment,
+    directory,
+    config,
+  }: { readonly environment: Environment; readonly directory: string; readonly config: string | undefined },
+): Promise<void> {
+  const file = config ?? findConfigFile()
+  // Only who halts everything can do without: the others have to know the agents by name.
+  const isNeeded = given.agent !== null || given.state === 'active'
+  const content = file === null && !isNeeded ? null : (await readConfigFile(file ?? undefined)).content
+  const agents = content?.agents.map(({ id }) => id) ?? []
+  const stranger = content === null ? null : findStranger(given.agent, agents)
   if (stranger !== null) throw new InvalidInputError(stranger)
   const url = environment.databaseUrl ?? content?.store?.databaseUrl
   // A disk that is nearly full must not keep anybody from halting an agent.
-  const folder = await holdDirectory(order.directory, 0)
+  const folder = await holdDirectory(directory, 0)
   try {
     const store = await openStore(url === undefined ? { directory: folder.path } : { url })
     try {
-      await store.journals.setTradingState(agent, order.state, order.reason)
+      await giveOrder(store.journals, given, agents)
     } finally {
       await store.close()
     }

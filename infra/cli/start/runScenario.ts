@@ -1,5 +1,5 @@
 import type { RialtoError } from '../../../runtime/core/errors.ts'
-import { agentId } from '../../../runtime/core/ids.ts'
+import { giveOrder } from '../../api/giveOrder.ts'
 import { removeRuntimeFile, writeRuntimeFile } from '../../api/runtimeFile.ts'
 import { startStatusServer } from '../../api/statusServer.ts'
 import type { Config } from '../../config/loadConfig.ts'
@@ -14,7 +14,7 @@ import { type ExitCode, paint, type Terminal } from '../terminal.ts'
 import { describeStatus } from './describeStatus.ts'
 import { createEndings } from './endings.ts'
 import { interruption } from './interruption.ts'
-import type { PlayRequest } from './openWorld.ts'
+import { type PlayRequest, playersOf } from './openWorld.ts'
 import { openSession, playSession, type Session } from './playWorld.ts'
 
 export type RunScenarioOptions = {
@@ -36,6 +36,8 @@ export type RunScenarioOptions = {
  */
 export async function runScenario(options: RunScenarioOptions): Promise<ExitCode> {
   const { config, request, terminal } = options
+  // Before anything is touched: whether the configuration has who plays in it.
+  playersOf(config)
   const folder = await holdDirectory(config.directory)
   const stop = interruption()
   let died: RialtoError | null = null
@@ -47,6 +49,7 @@ export async function runScenario(options: RunScenarioOptions): Promise<ExitCode
   const endings = createEndings(terminal.note)
   endings.add(() => stop.dispose())
   endings.add(() => folder.release())
+  const ids = config.agents.map(({ id }) => id)
   const opened = promised<Session>()
   let session: Session | null = null
   // A play that broke off by itself can be gone on with, so its world is left alone.
@@ -56,14 +59,9 @@ export async function runScenario(options: RunScenarioOptions): Promise<ExitCode
     const server = await startStatusServer({
       port: options.port,
       status: () => describeStatus(session, request, report),
-      agents: config.agents.map(({ id }) => id),
+      agents: ids,
       // One that comes during the start waits for the journal, and holds from the first block on.
-      order: async ({ agent, state, reason }) =>
-        (await opened.promise).services.store.journals.setTradingState(
-          agent === null ? null : agentId(agent),
-          state,
-          reason,
-        ),
+      order: async (order) => giveOrder((await opened.promise).services.store.journals, order, ids),
     })
     endings.add(() => server.close())
     endings.add(() => removeRuntimeFile(config.directory))

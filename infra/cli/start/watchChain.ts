@@ -1,6 +1,6 @@
 import { InvalidInputError, type RialtoError } from '../../../runtime/core/errors.ts'
-import { agentId } from '../../../runtime/core/ids.ts'
 import { formatUsd } from '../../../runtime/core/units.ts'
+import { giveOrder } from '../../api/giveOrder.ts'
 import { removeRuntimeFile, writeRuntimeFile } from '../../api/runtimeFile.ts'
 import { startStatusServer } from '../../api/statusServer.ts'
 import { createChain } from '../../chain/createChain.ts'
@@ -114,12 +114,12 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
     })
     endings.add(() => live.close())
     const session = { chain, journal, agents }
+    const ids = config.agents.map(({ id }) => id)
     const server = await startStatusServer({
       port: options.port,
       status: () => describeAgents(session, 'watching'),
-      agents: config.agents.map(({ id }) => id),
-      order: ({ agent, state, reason }) =>
-        services.store.journals.setTradingState(agent === null ? null : agentId(agent), state, reason),
+      agents: ids,
+      order: (order) => giveOrder(services.store.journals, order, ids),
     })
     endings.add(() => server.close())
     endings.add(() => removeRuntimeFile(config.directory))
