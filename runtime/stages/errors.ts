@@ -36,13 +36,13 @@ export class LeaseHeldError extends RialtoError {
   }
 }
 
-/** The chain has gone back behind transactions of the account that were final. */
+/** Nonces lie between what the chain counts and what is free: a transaction behind them would never be mined. */
 export class NonceGapError extends RialtoError {
   override readonly name = 'NonceGapError'
   constructor(account: Address, mined: bigint, next: bigint) {
     super('NONCE_GAP', `The chain counts ${mined} transactions of ${account}, and the journal ${next}.`, {
       retryable: true,
-      fix: 'What was reorganised away was broadcast again; raise "confirmations" in the policy if this happens often.',
+      fix: 'What was reorganised away was broadcast again. If it stays so, another wallet has used a nonce of this account: send one more transaction from it, and leave the account to Rialto alone.',
       details: { account, mined, next },
     })
   }

@@ -35,7 +35,8 @@ export async function sign(
   assertAllowed(plan)
   if (plan.policyVersion !== runtime.policyOf(intent.agent).version)
     throw new PlanStaleError(intent.id, 'the policy changed')
-  if (!isOnTopOf(await runtime.chain.head(), plan.block))
+  const head = await runtime.chain.head()
+  if (!isOnTopOf(head, plan.block))
     throw new PlanStaleError(
       intent.id,
       `block ${plan.block.number}, which it was simulated on, is not new any more`,
@@ -46,7 +47,7 @@ export async function sign(
     intentId: intent.id,
     chainId: plan.chainId,
     account: plan.account,
-    nonce: await freeNonce(runtime, plan.account, snapshot.block),
+    nonce: await freeNonce(runtime, plan.account, head),
     noncesUsed: plan.delegateTo === null ? 1 : 2,
     plan: bare(plan),
     planHash: plan.hash,

@@ -198,6 +198,25 @@ describe('an outcome that nobody knows', () => {
       await settle(runtime, agent, attempt, await engine.mine())
   })
 
+  it('whose second nonce nobody can use any more puts nothing behind the gap', async () => {
+    const engine = await createEngine(world)
+    const { runtime, agent } = engine
+    const { attempt } = await act(engine, await engine.moveTo(HUNGRY))
+    expect(attempt.noncesUsed).toBe(2)
+    // Another wallet used the first of its two nonces.
+    const nonce = async () => attempt.nonce + 1n
+    const taken = engine.with({ chain: { ...runtime.chain, receipt: async () => null, nonce } })
+    await settle(taken, agent, attempt, await engine.mine())
+    for (let block = 0; block < 3; block += 1) await engine.mine()
+    await expect(act(engine, await engine.moveTo(HUNGRIER), taken)).rejects.toThrow(NonceGapError)
+    expect(await runtime.journal.attempts()).toHaveLength(1)
+    // It waits, and goes on as soon as the gap is closed.
+    const [waiting] = await runtime.journal.openIntents()
+    const blind = engine.with({ chain: { ...runtime.chain, receipt: async () => null } })
+    expect(await execute(blind, agent, waiting?.id as never, await runtime.chain.head())).toBe('submitted')
+    await engine.mine()
+  })
+
   it('counts with all that was held back when the chain has pruned its state meanwhile', async () => {
     const engine = await createEngine(world)
     const { runtime, agent } = engine
