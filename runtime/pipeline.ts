@@ -56,6 +56,7 @@ export async function execute(
 ): Promise<Execution> {
   const intent = await runtime.journal.intent(id)
   if (intent === null) throw new UnknownIntentError(id)
+  if (intent.status === 'signed') await goOn(runtime, agent, id, block)
   if (intent.status !== 'proposed') return 'done'
   if (block.number >= intent.action.expiresAtBlock) {
     await runtime.journal.expireIntent(id)
@@ -63,6 +64,16 @@ export async function execute(
   }
 
   return underLease(runtime, intent.account, (lease) => carryOut(runtime, agent, lease, intent, block))
+}
+
+/**
+ * An earlier delivery of the job was cut off between the claim of the nonce and the broadcast: the signer's process
+ * died, or the bytes never left this machine. A rescue does not wait for the next block to go on.
+ */
+async function goOn(runtime: Runtime, agent: Agent, id: IntentId, block: BlockRef): Promise<void> {
+  for (const attempt of await runtime.journal.inFlight(agent.account))
+    if (attempt.intentId === id && (attempt.status === 'prepared' || attempt.status === 'signed'))
+      await settle(runtime, agent, attempt, block)
 }
 
 /** From the first guard to the broadcast, under one lease: nothing else is begun on the account meanwhile. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startWorld, type World } from '../../infra/world/world.ts'
-import { BlockGoneError } from '../../runtime/core/chainErrors.ts'
+import { BlockGoneError, RpcUnreachableError } from '../../runtime/core/chainErrors.ts'
 import { RialtoError } from '../../runtime/core/errors.ts'
 import { intentId } from '../../runtime/core/ids.ts'
 import type { AttemptRecord } from '../../runtime/core/journal.ts'
@@ -172,6 +172,34 @@ describe('a prepared attempt that is taken up', () => {
     await expect(
       runtime.signer.sign({ attemptId: id, plan, planHash, nonce, fence: 99n }),
     ).rejects.toMatchObject({ code: 'ATTEMPT_ABANDONED' })
+  })
+})
+
+describe('a job that is delivered again after it was cut off', () => {
+  it('by the death of the signer goes on at once, in the same block', async () => {
+    const engine = await createEngine(world)
+    const { runtime, agent } = engine
+    const attempt = await prepared(engine)
+    expect(await execute(runtime, agent, attempt.intentId, await runtime.chain.head())).toBe('done')
+    expect(await runtime.journal.inFlight()).toMatchObject([{ id: attempt.id, status: 'broadcast' }])
+    await engine.mine()
+  })
+
+  it('by a node that was away for a moment sends the same bytes, once more', async () => {
+    const engine = await createEngine(world)
+    const { runtime, agent } = engine
+    const away = engine.with({
+      chain: {
+        ...runtime.chain,
+        sendRaw: () => Promise.reject(new RpcUnreachableError('eth_sendRawTransaction', 'localhost', 'away')),
+      },
+    })
+    const head = await engine.moveTo(HUNGRY)
+    await expect(act(engine, head, away)).rejects.toThrow(RpcUnreachableError)
+    const [signed] = await runtime.journal.inFlight()
+    expect(await execute(runtime, agent, signed?.intentId as never, head)).toBe('done')
+    expect(await runtime.journal.inFlight()).toMatchObject([{ raw: signed?.raw, status: 'broadcast' }])
+    await engine.mine()
   })
 })
 
