@@ -8,7 +8,7 @@ import { submit } from './submit.ts'
  * Looks for the receipt of an attempt at a head.
  *
  * Null while it is not mined deeply enough. An attempt that the chain does not know is broadcast again, the same
- * bytes. One whose nonce another transaction used is left in flight as `unknown`: it keeps its nonce and its
+ * bytes, past its last valid block too: its nonce has to be used before anything else of the account can be mined. One whose nonce another transaction used is left in flight as `unknown`: it keeps its nonce and its
  * budget, because one node's word is no proof.
  */
 export async function confirm(
@@ -31,6 +31,11 @@ export async function confirm(
     runtime.logger.error({ attempt: attempt.id, hash: attempt.hash }, 'nonce used by another transaction')
     return null
   }
+  if (head.number >= attempt.plan.lastValidBlock)
+    runtime.logger.error(
+      { attempt: attempt.id, hash: attempt.hash, lastValidBlock: attempt.plan.lastValidBlock.toString() },
+      'not mined in time: it can only revert now, and holds up its account until it does',
+    )
   await submit(runtime, attempt)
   return null
 }

@@ -204,6 +204,31 @@ describe('a job that is delivered again after it was cut off', () => {
 })
 
 describe('an outcome that nobody knows', () => {
+  it('of what was not mined in time is told of, and sent until its nonce is used', async () => {
+    const engine = await createEngine(world)
+    const { runtime, agent, logger } = engine
+    const sent: string[] = []
+    const unheard = engine.with({
+      chain: {
+        ...runtime.chain,
+        sendRaw: async (raw) => {
+          sent.push(raw)
+          return `0x${'00'.repeat(32)}`
+        },
+      },
+    })
+    const { attempt } = await act(engine, await engine.moveTo(HUNGRY), unheard)
+    for (let block = 0; block < 3; block += 1) await settle(unheard, agent, attempt, await engine.mine())
+    expect(new Set(sent)).toEqual(new Set([attempt.raw]))
+    expect(logger.lines.filter(({ message }) => message.startsWith('not mined in time'))).toHaveLength(1)
+    // In the end it is mined, too late to do anything but revert.
+    await settle(runtime, agent, attempt, await runtime.chain.head())
+    expect(await settle(runtime, agent, attempt, await engine.mine())).toMatchObject({
+      status: 'reverted',
+      failure: expect.stringContaining('TooLate'),
+    })
+  })
+
   it('holds up a rescue only as long as something can come of it', async () => {
     const engine = await createEngine(world)
     const { runtime, agent } = engine
