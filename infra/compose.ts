@@ -36,7 +36,7 @@ export type ServicesOptions = {
   readonly config: Config
   readonly logLevel: LogLevel
   readonly terminal: Terminal
-  /** Told when a service dies while it is in use: nothing can go on without it. */
+  /** Told when the database dies while it is in use: nothing can go on without it. */
   onFailure(error: RialtoError): void
 }
 
@@ -65,7 +65,17 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     ),
     terminal.step(
       'queue',
-      () => openQueueServer({ ...(redisUrl === null ? {} : { redisUrl }), onFailure }),
+      () =>
+        openQueueServer({
+          ...(redisUrl === null ? {} : { redisUrl }),
+          // The queue is a wake-up: the engine goes on without it, and says so.
+          onFailure(error) {
+            logger.error({ error: error.toLine() }, 'the embedded queue died: the engine goes on without it')
+            terminal.note(
+              `rialto: ${error.message} Agents go on without the queue; start again to have it back.`,
+            )
+          },
+        }),
       ({ kind, where }) => `${kind === 'embedded' ? 'Valkey, embedded,' : 'Redis,'} ${where}`,
     ),
     terminal.step(
