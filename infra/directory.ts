@@ -28,6 +28,7 @@ const EXPLANATIONS: Readonly<Record<string, readonly [why: string, fix: string]>
     'it cannot be made there',
     'Check that the folder above it exists, or set RIALTO_DIR to another folder.',
   ],
+  EISDIR: ['a folder has the name of a file', 'Move that folder away, or set RIALTO_DIR to another one.'],
   EEXIST: ['a file has its name', 'Move that file away, or set RIALTO_DIR to another folder.'],
 }
 

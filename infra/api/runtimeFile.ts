@@ -34,7 +34,8 @@ export async function writeRuntimeFile(directory: string, runtime: RuntimeFile):
     await writeFile(`${path}.new`, `${JSON.stringify(runtime)}\n`, { mode: 0o600 })
     await rename(`${path}.new`, path)
   } catch (error) {
-    await rm(`${path}.new`, { force: true })
+    // What keeps it from being written may keep it from being removed; that it could not be written is the news.
+    await rm(`${path}.new`, { force: true }).catch(() => undefined)
     throw explainFileError(path, error)
   }
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -59,6 +59,8 @@ it.each([
 })
 
 it('says in one line when it cannot be written', async () => {
+  mkdirSync(join(folder, 'world.json.new'))
+  await expect(writeWorldFile(folder, WORLD)).rejects.toMatchObject({ code: 'DIRECTORY_UNUSABLE' })
   const nowhere = join(folder, 'nowhere')
   await expect(writeWorldFile(nowhere, WORLD)).rejects.toMatchObject({ code: 'DIRECTORY_UNUSABLE' })
 })

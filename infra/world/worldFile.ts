@@ -76,7 +76,8 @@ export async function writeWorldFile(directory: string, world: WorldFile): Promi
     await writeFile(`${path}.new`, `${JSON.stringify(world, null, 2)}\n`, { mode: 0o600, flush: true })
     await rename(`${path}.new`, path)
   } catch (error) {
-    await rm(`${path}.new`, { force: true })
+    // What keeps it from being written may keep it from being removed; that it could not be written is the news.
+    await rm(`${path}.new`, { force: true }).catch(() => undefined)
     throw explainFileError(path, error)
   }
 }

@@ -80,6 +80,13 @@ describe('on a chain that is there already', { timeout: 120_000 }, () => {
     expect(status.stderr).not.toMatch(/took up/)
   })
 
+  it('refuses what only a play understands', async () => {
+    const { folder, argv } = configure({ mode: 'observe' })
+    const { code, stderr } = await finished(rialto([...argv, '--seed', '2', '--json'], { folder }))
+    expect(code).toBe(2)
+    expect(stderr).toMatch(/^rialto: --seed, --json can only be used on the local world/)
+  })
+
   it('refuses an account that it has no key for, unless it only observes', async () => {
     const { folder, argv } = configure({ account: SOMEBODY })
     const { code, stderr } = await finished(rialto(argv, { folder }))
@@ -113,7 +120,7 @@ describe('on a chain that is there already', { timeout: 120_000 }, () => {
       old.on({ method: 'eth_simulateV1', fault: { kind: 'hide' } })
       const { folder, argv } = configure({}, { rpcUrl: old.url })
       const { code, stderr } = await finished(rialto(argv, { folder }))
-      expect(code).toBe(1)
+      expect(code).toBe(2)
       expect(stderr.trim().split('\n').at(-1)).toMatch(/eth_simulateV1/)
     } finally {
       await old.close()
