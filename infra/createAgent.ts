@@ -38,6 +38,8 @@ const makers: Readonly<Record<AgentRole, (parts: AgentParts) => Agent>> = {
       // In a crash the pool falls in the very block that the rescue is mined in. A rescue that reverts for that saves
       // nothing, so it may cost as much more as the owner lets a rescue slip.
       quoteTolerance: config.policy.riskReducing.slippage.pool,
+      // An answer that comes a block late is about a market that is gone.
+      modelTimeout: Math.min(20_000, blockSeconds * 1_000),
       validForBlocks: BigInt(config.policy.intentExpiryBlocks),
     }),
   liquidator: ({ config, account, book, users, blockSeconds }) =>

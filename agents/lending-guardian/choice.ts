@@ -6,6 +6,8 @@ const fallbackReasons = [
   'NO_ANSWER',
   /** The model's or the run's time was over. */
   'LATE',
+  /** It gave no answer some blocks ago, and is not asked again for a while. */
+  'MODEL_RESTS',
   /** The answer is not what was asked for: no JSON, other JSON, or a refusal. */
   'UNREADABLE',
   /** It names a candidate that there is not. */

@@ -233,6 +233,21 @@ describe('with a model that does not', () => {
     })
   })
 
+  it('does not ask a model again for ten blocks that left it waiting, and acts at once meanwhile', async () => {
+    model.script = hangs
+    const guardian = guardianOf({ modelTimeout: 30 })
+    const at = (block: bigint) => analyse(guardian, snapshotOf({ wallet: { usdc: 600_000_000n }, block }))
+    expect(await at(100n)).toMatchObject({ fallbackReason: 'LATE', inferenceCalls: 1 })
+    expect(await at(101n)).toMatchObject({
+      source: 'fallback',
+      fallbackReason: 'MODEL_RESTS',
+      inferenceCalls: 0,
+      proposal: { kind: 'deleverage' },
+    })
+    expect(await at(109n)).toMatchObject({ fallbackReason: 'MODEL_RESTS' })
+    expect(await at(110n)).toMatchObject({ fallbackReason: 'LATE', inferenceCalls: 1 })
+  })
+
   it('falls back when the run is over while the model thinks', async () => {
     model.script = hangs
     const run = new AbortController()

@@ -30,7 +30,9 @@ describe('recentReturnsBps', () => {
 
   it('takes a single absurd answer for no return at all, and a crash for what it is', () => {
     expect(returnsOf([1_600, 640, 1_600])).toEqual([0, 0])
-    expect(returnsOf([1_600, 640, 640])).toEqual([-6_000, 0])
+    expect(returnsOf([1_600, 1_600, 640, 640])).toEqual([0, -6_000, 0])
+    // As it leaves the window, a spike has no answer before it any more.
+    expect(returnsOf([640, 1_600, 1_600, 1_600])).toEqual([0, 0])
     expect(returnsOf([1_600, 1_200, 900])).toEqual([-2_500, -2_500])
   })
 

@@ -107,17 +107,34 @@ const SPIKE_BPS = 1_000n
  * Answers without spikes: one that leaps by more than a tenth and is back with the next answer is replaced by the
  * median of the three (a Hampel filter over a running median of three). A single absurd answer is no volatility. A
  * fall, however steep, passes unchanged, because the middle of a falling triple is its median, and so does ordinary
- * noise. The last answer has no successor yet: whether it can be trusted is judged by {@link findPriceProblem}.
+ * noise.
+ *
+ * At the ends a neighbour is missing. The oldest answer is left out when the next leaps away from it and the one
+ * after stays there: a spike that is about to leave the window looks just like that. The last has no successor yet:
+ * whether it can be trusted is judged by {@link findPriceProblem}.
  */
-export const withoutSpikes = (rounds: Rounds): Rounds =>
-  rounds.map((round, index) => {
+export function withoutSpikes(rounds: Rounds): Rounds {
+  const [oldest, second, third] = rounds
+  const isLeft =
+    oldest !== undefined &&
+    second !== undefined &&
+    third !== undefined &&
+    isLeap(oldest.price, second.price) &&
+    !isLeap(third.price, second.price)
+  const kept = rounds.map((round, index) => {
     const [before, after] = [rounds[index - 1], rounds[index + 1]]
     if (before === undefined || after === undefined) return round
     const [, median] = [before.price, round.price, after.price].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
-    if (median === undefined) return round
-    const distance = round.price > median ? round.price - median : median - round.price
-    return distance * BPS > SPIKE_BPS * median ? { ...round, price: median } : round
+    return median !== undefined && isLeap(round.price, median) ? { ...round, price: median } : round
   })
+  return isLeft ? kept.slice(1) : kept
+}
+
+/** Whether a price is a spike's distance away from another. */
+function isLeap(price: bigint, from: bigint): boolean {
+  const distance = price > from ? price - from : from - price
+  return distance * BPS > SPIKE_BPS * from
+}
 
 function coverAt(parts: readonly Weighed[], time: bigint): number | null {
   let collateral = 0

@@ -50,6 +50,7 @@ const DEEDS: Record<CandidateKind, string> = {
 const FAILURES: Record<FallbackReason, string> = {
   NO_ANSWER: 'the model did not answer',
   LATE: "the model's time was over",
+  MODEL_RESTS: 'the model did not answer lately and rests',
   UNREADABLE: "the model's answer could not be read",
   UNKNOWN_CANDIDATE: 'the model named a candidate that there is not',
   SIZE_OUT_OF_BOUNDS: 'the model named a size out of bounds',

@@ -14,8 +14,16 @@ import type { GuardianStateValue, Progress } from './state.ts'
 /** The steps of thinking themselves: what the nodes of the graph do, and what is left when it cannot run. */
 export type Thoughts = ReturnType<typeof createThoughts>
 
+/** How many blocks a model that gave no answer in time is not asked again. */
+const REST_BLOCKS = 10n
+
 export function createThoughts(settings: GuardianSettings) {
   const { model, thresholds } = settings
+  /**
+   * A model that hangs costs its whole time-out in every block of a crash, when time is what there is least of. So
+   * it rests, and the rule acts at once meanwhile.
+   */
+  let modelRestsUntil = 0n
 
   /** @throws {InvariantError} when the snapshot is not one that a run can be about. */
   function scene(snapshot: Snapshot): Scene {
@@ -52,11 +60,14 @@ export function createThoughts(settings: GuardianSettings) {
     progress: Progress,
   ): Promise<Choice> {
     if (model === null) return byRule(of, candidates, null, 0)
+    const { number } = of.snapshot.block
+    if (number < modelRestsUntil) return byRule(of, candidates, 'MODEL_RESTS', progress.inferenceCalls)
     const situation = describeSituation(of, candidates, settings)
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(settings.modelTimeout)])
     const asked = await askModel(model.chat, situation, deadline, () => {
       progress.inferenceCalls++
     })
+    if (asked === 'LATE' || asked === 'NO_ANSWER') modelRestsUntil = number + REST_BLOCKS
     const { inferenceCalls } = progress
     if (typeof asked === 'string') progress.choice = byRule(of, candidates, asked, inferenceCalls)
     else {
