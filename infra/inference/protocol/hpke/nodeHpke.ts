@@ -15,7 +15,7 @@ import { createHpkeSuite } from './createHpkeSuite.ts'
 import type { HpkePrimitives } from './primitives.ts'
 import { type Aead, type HpkePrivateKey, type HpkePublicKey, type HpkeSuite, suiteLengths } from './suite.ts'
 
-const { Nt } = suiteLengths
+const { Npk, Nt } = suiteLengths
 
 /** Of a PKCS #8 private key (RFC 8410, section 7), all that precedes its 32 bytes. */
 const pkcs8Prefix = Uint8Array.from([
@@ -29,10 +29,10 @@ function importPublicKey(bytes: Uint8Array): HpkePublicKey {
   return { bytes: bytes.slice(), handle }
 }
 
+// Never exported as JWK: on Node 20 that was seen to deadlock, once in some thousand freshly generated keys.
 function exportPublicKey(handle: KeyObject): HpkePublicKey {
-  const { x } = handle.export({ format: 'jwk' })
-  if (x === undefined) throw new InvalidKeyError('has no public part')
-  return { bytes: new Uint8Array(Buffer.from(x, 'base64url')), handle }
+  const der = handle.export({ format: 'der', type: 'spki' })
+  return { bytes: new Uint8Array(der.subarray(-Npk)), handle }
 }
 
 function importPrivateKey(bytes: Uint8Array): HpkePrivateKey {
@@ -79,8 +79,13 @@ function createAead(key: Uint8Array): Aead {
 const primitives: HpkePrimitives = {
   randomBytes: (length) => randomFillSync(new Uint8Array(length)),
   generateKeyPair() {
-    const { publicKey, privateKey } = generateKeyPairSync('x25519')
-    return { publicKey: exportPublicKey(publicKey), handle: privateKey }
+    const { publicKey, privateKey } = generateKeyPairSync('x25519', {
+      publicKeyEncoding: { format: 'der', type: 'spki' },
+      privateKeyEncoding: { format: 'der', type: 'pkcs8' },
+    })
+    const handle = createPrivateKey({ key: privateKey, format: 'der', type: 'pkcs8' })
+    privateKey.fill(0)
+    return { publicKey: importPublicKey(new Uint8Array(publicKey.subarray(-Npk))), handle }
   },
   importPrivateKey,
   importPublicKey,
