@@ -5,7 +5,6 @@ import {
   createPrivateKey,
   createPublicKey,
   diffieHellman,
-  generateKeyPairSync,
   KeyObject,
   randomFillSync,
 } from 'node:crypto'
@@ -76,16 +75,18 @@ function createAead(key: Uint8Array): Aead {
   }
 }
 
+const basePoint = importPublicKey(Uint8Array.from({ length: 32 }, (_, index) => (index === 0 ? 9 : 0)))
+
 const primitives: HpkePrimitives = {
   randomBytes: (length) => randomFillSync(new Uint8Array(length)),
   generateKeyPair() {
-    const { publicKey, privateKey } = generateKeyPairSync('x25519', {
-      publicKeyEncoding: { format: 'der', type: 'spki' },
-      privateKeyEncoding: { format: 'der', type: 'pkcs8' },
-    })
-    const handle = createPrivateKey({ key: privateKey, format: 'der', type: 'pkcs8' })
-    privateKey.fill(0)
-    return { publicKey: importPublicKey(new Uint8Array(publicKey.subarray(-Npk))), handle }
+    const secret = randomFillSync(Buffer.alloc(32))
+    const d = secret.toString('base64url')
+    secret.fill(0)
+    // Of a private JWK, Node reads `d` alone; the public part is X25519(d, 9) (RFC 7748, section 6.1).
+    const handle = createPrivateKey({ key: { kty: 'OKP', crv: 'X25519', x: d, d }, format: 'jwk' })
+    const bytes = diffieHellman({ privateKey: handle, publicKey: keyObject(basePoint) })
+    return { publicKey: importPublicKey(new Uint8Array(bytes)), handle }
   },
   importPrivateKey,
   importPublicKey,
