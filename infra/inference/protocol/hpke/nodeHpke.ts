@@ -28,7 +28,7 @@ function importPublicKey(bytes: Uint8Array): HpkePublicKey {
   return { bytes: bytes.slice(), handle }
 }
 
-// Never exported as JWK: on Node 20 that was seen to deadlock, once in some thousand freshly generated keys.
+// Not as JWK: on Node 20 a loop that exported freshly generated keys so was seen to hang for good.
 function exportPublicKey(handle: KeyObject): HpkePublicKey {
   const der = handle.export({ format: 'der', type: 'spki' })
   return { bytes: new Uint8Array(der.subarray(-Npk)), handle }
