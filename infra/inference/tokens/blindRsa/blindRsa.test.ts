@@ -7,7 +7,7 @@ import { sampleFile } from '../../../../test/sampleData.ts'
 import { blind } from './blind.ts'
 import { blindSign } from './blindSign.ts'
 import { finalize, verify } from './finalize.ts'
-import { gcd, modInverse, modPow, toInteger, toOctets } from './integers.ts'
+import { modInverse, modPow, toInteger, toOctets } from './integers.ts'
 import { exportPrivateKey, generateTokenKey, publicKeyOf, readPrivateKey, readTokenKey } from './keys.ts'
 import { rfc9474 } from './rfc9474.fixture.ts'
 
@@ -218,6 +218,16 @@ describe('keys', () => {
       expect(() => readTokenKey(spki)).toThrow(expect.objectContaining({ code: 'TOKEN_KEY' }))
   })
 })
+
+/** The greatest common divisor. */
+function gcd(a: bigint, b: bigint): bigint {
+  while (b > 0n) {
+    const rest = a % b
+    a = b
+    b = rest
+  }
+  return a
+}
 
 describe('integers', () => {
   const positive = fc.bigInt({ min: 1n, max: 1n << 512n })

@@ -48,13 +48,3 @@ export function modInverse(value: bigint, modulus: bigint): bigint | null {
   if (b === 0n) return modulus === 1n ? 0n : null
   return y < 0n ? y + modulus : y
 }
-
-/** The greatest common divisor. @example gcd(12n, 18n) // 6n */
-export function gcd(a: bigint, b: bigint): bigint {
-  while (b > 0n) {
-    const rest = a % b
-    a = b
-    b = rest
-  }
-  return a
-}

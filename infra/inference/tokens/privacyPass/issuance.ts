@@ -19,12 +19,8 @@ export type TokenRequest = {
   readonly blindedMessage: Uint8Array
 }
 
-/** The media types of RFC 9578 section 8.3. */
-export const TOKEN_REQUEST_TYPE = 'application/private-token-request'
-export const TOKEN_RESPONSE_TYPE = 'application/private-token-response'
-
 /**
- * The request on the wire. RFC 9578 section 6.1:
+ * The request on the wire, `application/private-token-request`. RFC 9578 section 6.1:
  *
  *     struct {
  *       uint16_t token_type = 0x0002; // Type Blind RSA (2048-bit)
@@ -52,7 +48,7 @@ export function decodeTokenRequest(bytes: Uint8Array): TokenRequest {
 }
 
 /**
- * The response on the wire. RFC 9578 section 6.2:
+ * The response on the wire, `application/private-token-response`. RFC 9578 section 6.2:
  *
  *     struct {
  *       uint8_t blind_sig[Nk];

@@ -23,7 +23,7 @@ import {
 } from './issuance.ts'
 import { createRedeemer } from './redemption.ts'
 import { rfc9578 } from './rfc9578.fixture.ts'
-import { decodeToken, encodeAuthenticatorInput, encodeToken, nullifierOf } from './token.ts'
+import { decodeToken, encodeAuthenticatorInput, encodeToken, nullifierOf, TOKEN_LENGTH } from './token.ts'
 import {
   challengeDigest,
   decodeTokenChallenge,
@@ -171,6 +171,7 @@ describe('redemption', () => {
 
   it('refuses a token with any bit flipped, of any other length, and noise', () => {
     const bytes = encodeToken(issue())
+    expect(bytes).toHaveLength(TOKEN_LENGTH)
     fc.assert(
       fc.property(fc.integer({ min: 0, max: bytes.length * 8 - 1 }), (bit) => {
         const flipped = bytes.map((byte, at) => (at === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte))
