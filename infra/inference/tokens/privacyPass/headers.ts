@@ -18,7 +18,7 @@ export type PrivateTokenChallenge = {
 }
 
 /**
- * The value of `WWW-Authenticate`, RFC 9577 section 2.1:
+ * The value of `WWW-Authenticate`, RFC 9577 section 2.1.2:
  *
  *     WWW-Authenticate:
  *       PrivateToken challenge="abc...", token-key="123...",
@@ -41,7 +41,7 @@ export function formatChallenges(challenges: readonly PrivateTokenChallenge[]): 
 
 /**
  * The challenges of a `WWW-Authenticate` header that can be answered with a token of type 0x0002. Other schemes, other
- * token types, parameters and challenges that do not read are passed over, as RFC 9577 sections 2.1 and 2.1.1 ask
+ * token types, parameters and challenges that do not read are passed over, as RFC 9577 sections 2.1.2 and 2.1.3 ask
  * ("clients MUST ignore …"): origins send such on purpose.
  *
  * @throws {TokenError} `TOKEN_FORMAT` when the header as a whole is none.
@@ -72,7 +72,7 @@ function readChallenge(parameters: ReadonlyMap<string, string>): PrivateTokenCha
 }
 
 /**
- * The value of `Authorization`, RFC 9577 section 2.2: `PrivateToken token="abc..."`.
+ * The value of `Authorization`, RFC 9577 section 2.2.2: `PrivateToken token="abc..."`.
  *
  * @throws {TokenError} `TOKEN_FORMAT`
  */

@@ -70,7 +70,7 @@ describe('issuance of token type 0x0002', () => {
     expect(redeem(hex(vector.token)).nullifier).toEqual(nullifierOf(token))
   }
 
-  it('gives the published values of RFC 9578 appendix B.2', () => {
+  it('gives the published values of RFC 9578 appendix A.2', () => {
     follow(rfc9578)
   })
 
@@ -203,7 +203,7 @@ describe('redemption', () => {
 })
 
 describe('codecs', () => {
-  // RFC 9577 appendix A.1, vectors 1 to 5: redemption context, origin_info, token_authenticator_input's digest.
+  // RFC 9577 appendix A.1, vectors 1 to 4: redemption context, origin_info, the digest in token_authenticator_input.
   const context = '476ac2c935f458e9b2d7af32dacfbd22dd6023ef5887a789f1abe004e79bb5bb'
   const nonce = 'e01978182c469e5e026d66558ee186568614f235e41ef7e2378e6f202688abab'
   const keyId = 'ca572f8982a9ca248a3056186322d93ca147266121ddeb5632c07f1f71cd2708'
@@ -213,7 +213,7 @@ describe('codecs', () => {
     ['', [], 'b741ec1b6fd05f1e95f8982906aec1612896d9ca97d53eef94ad3c9fe023f7a4'],
     [context, [], 'b85fb5bc06edeb0e8e8bdb5b3bea8c4fa40837c82e8bcaf5882c81e14817ea18'],
   ])(
-    'give the published values of RFC 9577 appendix A (context %s, origins %s)',
+    'give the published values of RFC 9577 appendix A.1 (context %s, origins %s)',
     (redemption, originInfo, digest) => {
       const given = {
         tokenType: 2,

@@ -16,7 +16,7 @@ export type RedeemedToken = {
 }
 
 /**
- * Makes the check of tokens that a gateway redeems, RFC 9577 section 2.2.2 and RFC 9578 section 6.4: of a known key,
+ * Makes the check of tokens that a gateway redeems, RFC 9577 section 2.2.3 and RFC 9578 section 6.4: of a known key,
  * for this gateway's own challenge, with a signature that verifies. The digests are computed once, here.
  *
  * @throws {TokenError} from the check: `TOKEN_FORMAT`, `TOKEN_KEY_UNKNOWN`, `TOKEN_CHALLENGE` or `TOKEN_SIGNATURE`

@@ -1,4 +1,4 @@
-/** RFC 9578 appendix B.2, issuance of token type 0x0002, the first vector. Hexadecimal. */
+/** RFC 9578 appendix A.2, issuance of token type 0x0002, the first vector. Hexadecimal. */
 export const rfc9578 = {
   privateKeyPem:
     '2d2d2d2d2d424547494e2050524956415445204b45592d2d2d2d2d0a4d494945765149424144414e42676b71686b69473977' +

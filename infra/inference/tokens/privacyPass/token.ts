@@ -41,7 +41,7 @@ export function encodeAuthenticatorInput(input: AuthenticatorInput): Uint8Array 
 }
 
 /**
- * The token on the wire. RFC 9577 section 2.2:
+ * The token on the wire. RFC 9577 section 2.2.1:
  *
  *     struct {
  *         uint16_t token_type;

@@ -1,7 +1,7 @@
 import { concat, malformed, readBytes, sha256, uint } from '../bytes.ts'
 import { TOKEN_TYPE } from './token.ts'
 
-/** What a token is for. RFC 9577 section 2.1. */
+/** What a token is for. RFC 9577 section 2.1.1. */
 export type TokenChallenge = {
   /** 16 bits. Ours is always {@link TOKEN_TYPE}. */
   readonly tokenType: number
@@ -17,7 +17,7 @@ const MAXIMUM = 0xffff
 const ASCII = /^[\x21-\x7e]*$/
 
 /**
- * The challenge on the wire. RFC 9577 section 2.1:
+ * The challenge on the wire. RFC 9577 section 2.1.1:
  *
  *     struct {
  *         uint16_t token_type;
@@ -92,7 +92,7 @@ export function gatewayChallenge({ issuer, gateway }: { readonly issuer: string;
 }
 
 /**
- * Whether a challenge may be answered to an origin. RFC 9577 section 2.1.1: a list of names has to hold the one that
+ * Whether a challenge may be answered to an origin. RFC 9577 section 2.1.3: a list of names has to hold the one that
  * asks, in whatever case.
  */
 export const isForOrigin = ({ originInfo }: TokenChallenge, origin: string): boolean =>
