@@ -22,6 +22,7 @@ export type Reservation =
  *    is not reserved is `SPEND_UNKNOWN`; settled, too, means durable;
  * 8. fail closed: once a record could not be written, answer with an error whatever needs that record or a further
  *    one, until the store is opened anew.
+ * 9. tell whether a nullifier is reserved without reserving it, for a client that recovers its wallet.
  *
  * A nullifier is forgotten never. A store lives as long as the keys whose tokens are spent in it: when those have
  * ended, their tokens are refused as such, and the store can be thrown away whole.
@@ -36,6 +37,13 @@ export type NullifierStore = {
    * @throws {TokenError} `SPEND_UNKNOWN`, `SPEND_SETTLED` or `LOG_UNWRITABLE`
    */
   settle(spend: Spend, change: number): Promise<void>
+  /**
+   * Whether a token was spent, in any spend.
+   *
+   * @param nullifier 32 bytes
+   * @throws {TokenError} `TOKEN_FORMAT` or `LOG_UNWRITABLE`
+   */
+  isSpent(nullifier: Uint8Array): Promise<boolean>
   /** Makes what waits durable and lets go of the resources. */
   close(): Promise<void>
 }

@@ -1,5 +1,5 @@
 import { InvariantError } from '../../../../runtime/core/errors.ts'
-import { toHex } from '../bytes.ts'
+import { requireLength, toHex } from '../bytes.ts'
 import { judgeSpend, requireSpend, type Spend } from '../change/spend.ts'
 import { TokenError } from '../errors.ts'
 import type { NullifierStore } from './nullifierStore.ts'
@@ -76,6 +76,12 @@ export function createSpendBook(record: (entry: SpendEntry) => Promise<void>): {
           })
         await Promise.all([held.recorded, held.changeRecorded])
         held.changeRecorded = RECORDED
+      },
+      async isSpent(nullifier) {
+        requireLength('nullifier', nullifier, 32)
+        const held = byNullifier.get(toHex(nullifier))
+        await held?.recorded
+        return held !== undefined
       },
     },
     restore(entry) {

@@ -112,6 +112,16 @@ export function nullifierStoreSuite(name: string, open: () => Promise<NullifierS
       )
     })
 
+    it('9: tells what is spent and reserves nothing by it', async () => {
+      const spend = randomSpend(2)
+      for (const nullifier of spend.nullifiers) expect(await store.isSpent(nullifier)).toBe(false)
+      const reserved = store.reserve(spend)
+      const asked = Promise.all(spend.nullifiers.map((each) => store.isSpent(each)))
+      expect(await reserved).toEqual({ kind: 'fresh' })
+      expect(await asked).toEqual([true, true])
+      await expect(store.isSpent(randomBytes(31))).rejects.toThrow(code('TOKEN_FORMAT'))
+    })
+
     it('7: settles no more than was spent', async () => {
       const spend = randomSpend(2)
       await store.reserve(spend)

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { open as openFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -89,11 +90,7 @@ function createGateway(used: number) {
       await store.settle(spend, due)
       return signChange({ keys: [changeKeys], requests, paid: tokens.length, due }).map(encodeTokenResponse)
     },
-    isSpent: async (nullifier: Uint8Array) =>
-      store.reserve({ nullifiers: [nullifier], binding: new Uint8Array(32) }).then(
-        () => false,
-        () => true,
-      ),
+    isSpent: store.isSpent,
   }
 }
 
@@ -267,6 +264,28 @@ describe("a wallet's file", () => {
       writeFileSync(path, lines.join('\n'))
       await expect(open()).rejects.toThrow(code(expected))
     }
+  })
+
+  it('hands out no token when the disk fails', async () => {
+    let failing = false
+    const failingOpen: typeof openFile = async (...parameters) => {
+      const file = await openFile(...parameters)
+      const datasync = file.datasync.bind(file)
+      file.datasync = () =>
+        failing
+          ? Promise.reject(Object.assign(new RangeError('EIO: i/o error'), { code: 'EIO' }))
+          : datasync()
+      return file
+    }
+    const wallet = await open({ open: failingOpen })
+    await buy(wallet, 4)
+    failing = true
+    await expect(wallet.spend(spending(1))).rejects.toThrow(code('LOG_UNWRITABLE'))
+    await expect(wallet.request(mint, 1)).rejects.toThrow(code('LOG_UNWRITABLE'))
+    failing = false
+    await expect(wallet.spend(spending(1))).rejects.toThrow(code('LOG_UNWRITABLE'))
+    await close(wallet)
+    expect((await open()).balance(mint).spent).toBe(0)
   })
 
   it('encrypts with a new key at each opening', async () => {
