@@ -17,7 +17,6 @@ import { memoryNullifiers } from '../nullifiers/memoryNullifiers.ts'
 import { decodeTokenRequest, encodeTokenResponse, issueToken } from '../privacyPass/issuance.ts'
 import { createRedeemer } from '../privacyPass/redemption.ts'
 import { gatewayChallenge } from '../privacyPass/tokenChallenge.ts'
-import { deriveSecrets } from './deriveSecrets.ts'
 import { openWallet, type Wallet, type WalletIssuer, type WalletSpend } from './openWallet.ts'
 
 const [mintKeys, changeKeys] = await Promise.all([generateTokenKey(), generateTokenKey()])
@@ -387,23 +386,4 @@ describe('recovery', () => {
     rmSync(join(folder, 'other'))
     return requests.map(({ request }) => request)
   }
-
-  it('derives secrets that differ by seed, key, challenge and counter, and the same again', () => {
-    const base = { seed, publicKey: mint.publicKey, challengeDigest: new Uint8Array(32), counter: 0 }
-    const variants = [
-      base,
-      { ...base, seed: randomBytes(32) },
-      { ...base, publicKey: change.publicKey },
-      { ...base, challengeDigest: new Uint8Array(32).fill(1) },
-      { ...base, counter: 1 },
-      { ...base, counter: 2 ** 32 },
-    ].map(deriveSecrets)
-    expect(deriveSecrets(base)).toEqual(variants[0])
-    expect(new Set(variants.map(({ nonce }) => toHex(nonce))).size).toBe(variants.length)
-    expect(new Set(variants.map(({ blind }) => blind)).size).toBe(variants.length)
-    for (const { nonce, salt, blind } of variants) {
-      expect([nonce.length, salt.length]).toEqual([32, 48])
-      expect(blind > 0n && blind < 1n << 2048n).toBe(true)
-    }
-  })
 })
