@@ -28,7 +28,7 @@ export function narrate(options: {
           .slice(0, 5)
           .padEnd(5)
       terminal.note(
-        `  ${String(index + 1).padStart(String(of).length)}/${of}  block ${String(head.number).padEnd(String(of).length + 1)}` +
+        `  ${String(index + 1).padStart(String(of).length)}/${of}  block ${String(head.number).padEnd(String(of).length + 1)} ` +
           `ETH $${money(formatUsd(point.oracle)).padEnd(9)} ` +
           `gas ${String(point.baseFeePerGas / 10n ** 9n).padStart(3)} gwei  ` +
           `health factor ${factor(guarded?.healthFactor)} guarded, ${factor(twin?.healthFactor)} not`,
