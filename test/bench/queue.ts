@@ -55,6 +55,8 @@ export async function benchQueue(scene: Scene, where: string): Promise<Result> {
 
   const { connection } = services.queue
   const queue = new Queue('bench', { connection })
+  // Each job that is waited for listens to the queue's end.
+  queue.setMaxListeners(RUNS + 10)
   const events = new QueueEvents('bench', { connection })
   const worker = new Worker('bench', async () => null, { connection, concurrency: 1 })
   await Promise.all([events.waitUntilReady(), worker.waitUntilReady()])
