@@ -21,6 +21,7 @@ import { openQueueServer, type QueueServer } from './queue/openQueueServer.ts'
 import { createCheckpointer } from './store/createCheckpointer.ts'
 import { openStore, type Store } from './store/openStore.ts'
 import { createLogger, type FileLogger, type LogLevel } from './telemetry/createLogger.ts'
+import { tellErrors } from './telemetry/tellErrors.ts'
 
 /** What runs beside the chain: database, queue, model and log. */
 export type Services = {
@@ -46,11 +47,14 @@ export type ServicesOptions = {
  */
 export async function openServices(options: ServicesOptions): Promise<Services> {
   const { config, terminal, onFailure } = options
-  const logger = createLogger({
-    directory: config.directory,
-    level: options.logLevel,
-    onFailure: (error) => terminal.note(`rialto: the log cannot be written: ${describeError(error)}`),
-  })
+  const logger = tellErrors(
+    createLogger({
+      directory: config.directory,
+      level: options.logLevel,
+      onFailure: (error) => terminal.note(`rialto: the log cannot be written: ${describeError(error)}`),
+    }),
+    terminal.note,
+  )
   const { databaseUrl } = config.store
   const { redisUrl } = config.queue
   const [store, queue, inference] = await Promise.allSettled([

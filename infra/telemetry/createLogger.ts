@@ -12,6 +12,9 @@ export type FileLogger = Logger & {
 export const logLevels = ['debug', 'info', 'warn', 'error'] as const
 export type LogLevel = (typeof logLevels)[number]
 
+/** How long the last lines may take to be written, in milliseconds. */
+const CLOSE_TIMEOUT = 1_000
+
 /**
  * A structured log (JSON lines, pino) in Rialto's folder, so that the terminal stays readable.
  *
@@ -41,7 +44,12 @@ export function createLogger(options: {
     error: (fields, message) => log.error(fields, message),
     close: () =>
       new Promise((resolve) => {
-        stream.once('close', resolve)
+        // A stream that cannot write what it holds (a full disk) never closes.
+        const patience = setTimeout(resolve, CLOSE_TIMEOUT)
+        stream.once('close', () => {
+          clearTimeout(patience)
+          resolve()
+        })
         stream.end()
       }),
   }
