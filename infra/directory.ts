@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs'
 import { access, mkdir, rm, stat, statfs, writeFile } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { RialtoError } from '../runtime/core/errors.ts'
 import { lockDirectory } from './store/embedded/directoryLock.ts'
 
@@ -41,6 +42,8 @@ export function explainFileError(path: string, error: unknown): DirectoryError {
 
 /** What a fresh database takes, twice. */
 const NEEDED_BYTES = 200 * 1024 * 1024
+/** What one that is there needs to grow. */
+const ROOM_TO_GROW = 32 * 1024 * 1024
 
 /**
  * Makes sure that the folder exists, belongs to its owner alone, takes a write and has room for the database, before
@@ -58,10 +61,11 @@ export async function prepareDirectory(path: string, room: number = NEEDED_BYTES
     await writeFile(probe, Buffer.alloc(64 * 1024))
     await rm(probe)
     const { bavail, bsize } = await statfs(directory)
-    if (bavail * bsize < room)
+    const needed = existsSync(join(directory, 'journal')) ? Math.min(room, ROOM_TO_GROW) : room
+    if (bavail * bsize < needed)
       throw new DirectoryError(
         directory,
-        `only ${Math.floor((bavail * bsize) / 1024 ** 2)} MiB are free there, and ${room / 1024 ** 2} are needed`,
+        `only ${Math.floor((bavail * bsize) / 1024 ** 2)} MiB are free there, and ${needed / 1024 ** 2} are needed`,
         'Free some space, or set RIALTO_DIR to a folder on another disk.',
       )
   } catch (error) {

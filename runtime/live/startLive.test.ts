@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { openQueueServer, type QueueServer } from '../../infra/queue/openQueueServer.ts'
 import { startWorld, type World } from '../../infra/world/world.ts'
 import { createEngine, dollars, type Engine } from '../../test/engine/engine.fixture.ts'
+import { RialtoError } from '../core/errors.ts'
 import { LeaseHeldError, PlanStaleError } from '../stages/errors.ts'
 import type { Runtime } from '../stages/runtime.ts'
 import { RUNS_QUEUE } from './jobs.ts'
@@ -119,6 +120,20 @@ describe.each(servers)('the live engine on $name', ({ redisUrl }) => {
     expect(await failing(new LeaseHeldError('0x0000000000000000000000000000000000000001'))).toBe(3)
     expect(await failing(new PlanStaleError('x' as never, 'a test says so'))).toBe(3)
     expect(await failing(new TypeError('a defect'))).toBe(1)
+  })
+
+  it('gives up when the journal has no room to record anything', async () => {
+    const engine = await createEngine(world)
+    const runtime = engine.with({
+      journal: {
+        ...engine.runtime.journal,
+        startRun: async () => {
+          throw new RialtoError('DISK_FULL', 'There is no space left on the disk.', { fix: 'Free some.' })
+        },
+      },
+    })
+    const { live } = await start(engine, runtime)
+    await expect(live.processHead(await engine.mine())).rejects.toMatchObject({ code: 'DISK_FULL' })
   })
 
   it('records a run that failed, and runs it again when it is asked to', async () => {

@@ -44,6 +44,8 @@ export type Live = {
    * settled, then what was left open is executed, then all decide, then what they want is executed. A job that fails
    * is logged and in the journal; it never stops the others. Where the queue is lost, this process does its work.
    *
+   * Rejects when the journal cannot record anything any more: then nothing may be done either.
+   *
    * @throws what the journal throws, unless it may pass and has not failed for too many heads in a row.
    */
   processHead(head: BlockRef): Promise<void>
@@ -66,6 +68,9 @@ const WORKER_OPTIONS = { lockDuration: 15_000, stalledInterval: 5_000, maxStalle
 /** Milliseconds in which somebody must have done a job, or this process does it; a run has its time to think besides. */
 const DEADLINE = 15_000
 
+/** What the journal throws when it can record nothing more. */
+const DISK_FULL = 'DISK_FULL'
+
 /** Heads in a row for which the journal may fail by errors that may pass. */
 const JOURNAL_FAILURES = 5
 
@@ -83,6 +88,12 @@ export async function startLive({ runtime, agents, connection, prefix }: LiveOpt
   const turns = createTurns()
   const onError = (queue: string, error: Error) =>
     logger.error({ queue, error: describeError(error) }, 'queue error')
+  /** An error that makes all further work pointless: nothing can be recorded, so nothing may be done. */
+  let hopeless: unknown = null
+  const remember = (error: unknown): never => {
+    if (error instanceof RialtoError && error.code === DISK_FULL) hopeless ??= error
+    throw error
+  }
 
   const agentOf = (id: AgentId): Agent => {
     const agent = byId.get(id)
@@ -122,8 +133,9 @@ export async function startLive({ runtime, agents, connection, prefix }: LiveOpt
   function lane<Data, Result>(
     name: string,
     concurrency: number,
-    work: (id: string, data: Data) => Promise<Result>,
+    task: (id: string, data: Data) => Promise<Result>,
   ): Lane<Data, Result> {
+    const work = (id: string, data: Data) => task(id, data).catch(remember)
     const queue = new Queue<Data, Result>(name, { ...shared, defaultJobOptions: JOB_OPTIONS })
     const dispatcher: Dispatcher<Data, Result> = createDispatcher(queue as Queue, { ...shared, onError })
     const worker = new Worker<Data, Result>(name, (job) => classified(() => work(job.id ?? '', job.data)), {
@@ -242,6 +254,7 @@ export async function startLive({ runtime, agents, connection, prefix }: LiveOpt
         logger.error({ error: describeError(error) }, 'the journal cannot say what is open')
       }
       await Promise.all(agents.map((agent) => runAgent(agent, head)))
+      if (hopeless !== null) throw hopeless
     },
     async close() {
       await Promise.all(lanes.map((queue) => queue.close()))
