@@ -4,7 +4,6 @@ import type { BaseCheckpointSaver } from '@langchain/langgraph'
 import type { LendingGuardianOptions } from '../agents/lending-guardian/index.ts'
 import type { AddressBook } from '../runtime/core/addressBook.ts'
 import type { Agent } from '../runtime/core/agent.ts'
-import { systemClock } from '../runtime/core/clock.ts'
 import { describeError, type RialtoError } from '../runtime/core/errors.ts'
 import type { AgentId } from '../runtime/core/ids.ts'
 import type { Chain, Journal, Signer } from '../runtime/core/ports.ts'
@@ -168,7 +167,6 @@ export async function startEngine(options: EngineOptions): Promise<{ runtime: Ru
     chain: options.chain,
     journal,
     signer: options.signer,
-    clock: systemClock,
     logger: services.logger,
     book: options.book,
     holder: leaseHolder(services.store),

@@ -4,7 +4,6 @@ import type { Call, Plan } from './lifecycle.ts'
 import type { BlockRef } from './snapshot.ts'
 import type { Wei } from './units.ts'
 
-export type { Clock } from './clock.ts'
 export type { Journal } from './journal.ts'
 
 /**

@@ -1,7 +1,7 @@
 import type { Hex } from 'viem'
 import type { AddressBook } from '../core/addressBook.ts'
 import type { AgentId } from '../core/ids.ts'
-import type { Chain, Clock, Journal, Logger, Signer } from '../core/ports.ts'
+import type { Chain, Journal, Logger, Signer } from '../core/ports.ts'
 import type { Policy } from '../guards/policy.ts'
 
 /** All that the stages need of the world, handed in by whoever drives them. */
@@ -9,7 +9,6 @@ export type Runtime = {
   readonly chain: Chain
   readonly journal: Journal
   readonly signer: Signer
-  readonly clock: Clock
   readonly logger: Logger
   readonly book: AddressBook
   /** Names this process in leases. */

@@ -10,7 +10,6 @@ import { STARTING_PRICE } from '../../infra/world/scenarios/scenario.ts'
 import { POSITION } from '../../infra/world/setStage.ts'
 import { BLOCK_SECONDS, type World } from '../../infra/world/world.ts'
 import type { Agent } from '../../runtime/core/agent.ts'
-import { systemClock } from '../../runtime/core/clock.ts'
 import { agentId } from '../../runtime/core/ids.ts'
 import type { Intent } from '../../runtime/core/intent.ts'
 import type { Chain, Journal, Logger, Signer } from '../../runtime/core/ports.ts'
@@ -111,7 +110,6 @@ export async function createEngine(
     chain,
     journal,
     signer,
-    clock: systemClock,
     logger,
     book,
     holder: 'test',
