@@ -1,0 +1,45 @@
+import { RialtoError } from '../../runtime/core/errors.ts'
+
+/** An address to listen on is taken, or not ours to take. */
+export class ListenError extends RialtoError {
+  override readonly name = 'ListenError'
+  constructor(what: string, host: string, port: number, cause: unknown) {
+    const code = (cause as NodeJS.ErrnoException).code
+    super(
+      'HTTP_LISTEN',
+      code === 'EADDRINUSE'
+        ? `The ${what} cannot listen on ${host}:${port}: it is taken.`
+        : `The ${what} cannot listen on ${host}:${port} (${code ?? 'unknown error'}).`,
+      {
+        fix: 'Free the port or name another one; 0 takes any that is free.',
+        details: { host, port },
+        cause,
+      },
+    )
+  }
+}
+
+/** Why a body could not be read. */
+export type BodyFault = 'too-large' | 'stalled' | 'aborted'
+
+const sentences: Readonly<Record<BodyFault, string>> = {
+  'too-large': 'The body is larger than is taken here.',
+  stalled: 'The body stopped arriving.',
+  aborted: 'The connection ended within the body.',
+}
+
+/** A body that was not read to its end. */
+export class BodyError extends RialtoError {
+  override readonly name = 'BodyError'
+  readonly fault: BodyFault
+  /** The status to answer with. */
+  readonly status: 400 | 408 | 413
+  constructor(fault: BodyFault) {
+    super(`HTTP_BODY_${fault.replace('-', '_').toUpperCase()}`, sentences[fault], {
+      fix: fault === 'too-large' ? 'Send less.' : 'Send it again.',
+      retryable: fault !== 'too-large',
+    })
+    this.fault = fault
+    this.status = fault === 'too-large' ? 413 : fault === 'stalled' ? 408 : 400
+  }
+}
