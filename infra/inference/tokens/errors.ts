@@ -21,6 +21,9 @@ import { RialtoError, type RialtoErrorParameters } from '../../../runtime/core/e
  * | `LOG_UNWRITABLE` | what happened cannot be recorded, so nothing happens |
  * | `LOG_CORRUPT` | a record was damaged or edited |
  * | `LOG_LOCKED` | another process uses the same file |
+ * | `STORE_UNAVAILABLE` | a shared store cannot be reached, so nothing happens; the same may succeed later |
+ * | `STORE_REFUSED` | a shared store does not let us do what we need there |
+ * | `STORE_NOT_DURABLE` | a shared store would forget in a power cut what it acknowledged |
  * | `WALLET_SECRET` | the wallet's passphrase or seed is wrong |
  * | `WALLET_STATE` | a token or spend is not in the state that this step starts from |
  * | `WALLET_EMPTY` | there are fewer tokens than are to be spent |
@@ -42,6 +45,9 @@ export const tokenErrorCodes = [
   'LOG_UNWRITABLE',
   'LOG_CORRUPT',
   'LOG_LOCKED',
+  'STORE_UNAVAILABLE',
+  'STORE_REFUSED',
+  'STORE_NOT_DURABLE',
   'WALLET_SECRET',
   'WALLET_STATE',
   'WALLET_EMPTY',

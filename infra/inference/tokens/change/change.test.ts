@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { generateTokenKey } from '../blindRsa/keys.ts'
 import type { TokenRequest } from '../privacyPass/issuance.ts'
+import { changeDigest } from './changeDigest.ts'
 import { changeDue, requireChangeRequests, signChange } from './signChange.ts'
 import { bindSpend, judgeSpend, mayRedeliver, requireSpend, type Spend } from './spend.ts'
 
@@ -79,6 +80,16 @@ describe('judgeSpend', () => {
   it('delivers again for sixty seconds', () => {
     expect(mayRedeliver({ answeredAt: 1_000, now: 60_999 })).toBe(true)
     expect(mayRedeliver({ answeredAt: 1_000, now: 61_000 })).toBe(false)
+  })
+})
+
+describe('changeDigest', () => {
+  it('is the beginning of the SHA-256 of a blinded message', () => {
+    // python3: sha256(bytes(256)).hexdigest()[:32]
+    expect(Buffer.from(changeDigest(new Uint8Array(256))).toString('hex')).toBe(
+      '5341e6b2646979a70e57653007a1f310',
+    )
+    expect(() => changeDigest(new Uint8Array(255))).toThrow(code('TOKEN_FORMAT'))
   })
 })
 

@@ -11,7 +11,7 @@ import { entryPoint } from '../../../process/entryPoint.ts'
 import type { OpenFile } from '../log/groupCommitLog.ts'
 import { fileNullifiers } from './fileNullifiers.ts'
 import { memoryNullifiers } from './memoryNullifiers.ts'
-import { nullifierStoreSuite, randomSpend } from './testNullifierStore.ts'
+import { nullifierStoreSuite, randomDigests, randomSpend, unsettledBy } from './testNullifierStore.ts'
 
 let folder: string
 let path: string
@@ -30,12 +30,53 @@ describe('a file of nullifiers', () => {
     const spends = Array.from({ length: 300 }, () => randomSpend())
     const first = await fileNullifiers(path)
     await Promise.all(spends.map((spend) => first.reserve(spend)))
-    await Promise.all(spends.map((spend, at) => first.settle(spend, at % 5)))
+    await Promise.all(spends.map((spend, at) => first.settle(spend, at % 5, randomDigests(at % 5))))
     await first.close()
     const second = await fileNullifiers(path)
     for (const [at, spend] of spends.entries())
       expect(await second.reserve(spend)).toEqual({ kind: 'repeated', change: at % 5 })
     await second.close()
+  })
+
+  it('counts the age of a reservation on through a restart, and names who reserved it', async () => {
+    const [open, settled] = [randomSpend(), randomSpend()]
+    const digests = randomDigests(2)
+    let time = 1_800_000_000_000
+    const now = () => time
+    const first = await fileNullifiers(path, { now, owner: 'first' })
+    await first.reserve(open)
+    await first.reserve(settled)
+    await first.settle(settled, 2, digests)
+    time += 1_500
+    expect(await first.reserve(open)).toEqual({ kind: 'repeated', change: null, age: 1_500, owner: 'first' })
+    await first.close()
+    time += 60_000
+    const second = await fileNullifiers(path, { now, owner: 'second' })
+    expect(await second.reserve(open)).toEqual({
+      kind: 'repeated',
+      change: null,
+      age: 61_500,
+      owner: 'first',
+    })
+    expect(await second.reserve(settled)).toEqual({ kind: 'repeated', change: 2 })
+    for (const digest of digests) expect(await second.wasSigned(digest)).toBe(true)
+    expect(await second.wasSigned(randomDigests(1)[0] ?? new Uint8Array())).toBe(false)
+    time -= 3_600_000
+    expect(await second.reserve(open)).toMatchObject({ age: 0 })
+    await second.close()
+  })
+
+  it('gives every opening an owner of its own, and takes none that does not fit a record', async () => {
+    const owners = new Set<string>()
+    for (let at = 0; at < 3; at++) {
+      const store = await fileNullifiers(path)
+      owners.add(store.owner)
+      await store.close()
+    }
+    expect(owners.size).toBe(3)
+    for (const owner of ['', 'a b', 'x'.repeat(65), 'ä'])
+      await expect(fileNullifiers(path, { owner })).rejects.toThrow(code('INVARIANT'))
+    await (await fileNullifiers(path)).close()
   })
 
   it('groups what comes at once into few lines', async () => {
@@ -63,7 +104,7 @@ describe('a file of nullifiers', () => {
     for (let cut = whole; cut < content.length; cut += 13) {
       writeFileSync(path, content.subarray(0, cut))
       const again = await fileNullifiers(path)
-      expect(await again.reserve(kept)).toEqual({ kind: 'repeated', change: null })
+      expect(await again.reserve(kept)).toEqual(unsettledBy(store.owner))
       expect(await again.reserve(torn)).toEqual({ kind: 'fresh' })
       await again.close()
     }
@@ -112,7 +153,7 @@ describe('a file of nullifiers', () => {
     await store.reserve(spend)
     appendFileSync(path, 'x')
     await expect(store.reserve(randomSpend())).rejects.toThrow(code('LOG_UNWRITABLE'))
-    await expect(store.settle(spend, 1)).rejects.toThrow(code('LOG_UNWRITABLE'))
+    await expect(store.settle(spend, 1, randomDigests(1))).rejects.toThrow(code('LOG_UNWRITABLE'))
     await store.close()
   })
 
@@ -139,7 +180,7 @@ describe('a file of nullifiers', () => {
       const results = await Promise.allSettled([
         store.reserve(during),
         store.reserve(during),
-        store.settle(before, 2),
+        store.settle(before, 2, randomDigests(2)),
       ])
       for (const result of results)
         expect(result).toMatchObject({ status: 'rejected', reason: { code: 'LOG_UNWRITABLE' } })

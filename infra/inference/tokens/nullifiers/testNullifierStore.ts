@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { CHANGE_DIGEST_LENGTH } from '../change/changeDigest.ts'
 import type { Spend } from '../change/spend.ts'
 import type { NullifierStore } from './nullifierStore.ts'
 
@@ -7,6 +8,18 @@ import type { NullifierStore } from './nullifierStore.ts'
 export const randomSpend = (count = 4): Spend => ({
   nullifiers: Array.from({ length: count }, () => randomBytes(32)),
   binding: randomBytes(32),
+})
+
+/** The digests of that many blinded messages. */
+export const randomDigests = (count: number): readonly Uint8Array[] =>
+  Array.from({ length: count }, () => randomBytes(CHANGE_DIGEST_LENGTH))
+
+/** What a store answers to a spend that is reserved and not settled. */
+export const unsettledBy = (owner: string) => ({
+  kind: 'repeated',
+  change: null,
+  owner,
+  age: expect.toSatisfy((age: unknown) => typeof age === 'number' && age >= 0),
 })
 
 const code = (value: string) => expect.objectContaining({ code: value })
@@ -61,8 +74,8 @@ export function nullifierStoreSuite(name: string, open: () => Promise<NullifierS
       const spend = randomSpend()
       await store.reserve(spend)
       const again = { ...spend, nullifiers: spend.nullifiers.toReversed() }
-      expect(await store.reserve(again)).toEqual({ kind: 'repeated', change: null })
-      await store.settle(again, 3)
+      expect(await store.reserve(again)).toEqual(unsettledBy(store.owner))
+      await store.settle(again, 3, randomDigests(3))
       expect(await store.reserve(spend)).toEqual({ kind: 'repeated', change: 3 })
     })
 
@@ -85,7 +98,7 @@ export function nullifierStoreSuite(name: string, open: () => Promise<NullifierS
       await store.reserve(given)
       given.binding.fill(0)
       for (const each of given.nullifiers) each.fill(0)
-      expect(await store.reserve(spend)).toEqual({ kind: 'repeated', change: null })
+      expect(await store.reserve(spend)).toEqual(unsettledBy(store.owner))
     })
 
     it('6: refuses a spend of nothing, or of one token twice', async () => {
@@ -97,19 +110,74 @@ export function nullifierStoreSuite(name: string, open: () => Promise<NullifierS
       expect(await store.reserve({ nullifiers: [one], binding: randomBytes(32) })).toEqual({ kind: 'fresh' })
     })
 
+    it('4: gives many who repeat a spend at once one answer', async () => {
+      const spend = randomSpend()
+      await store.reserve(spend)
+      await store.settle(spend, 1, randomDigests(1))
+      const results = await Promise.all(Array.from({ length: 50 }, () => store.reserve(spend)))
+      expect(results).toEqual(results.map(() => ({ kind: 'repeated', change: 1 })))
+    })
+
+    it('2, 5: judges spends that overlap in a chain one by one', async () => {
+      for (let round = 0; round < 20; round++) {
+        const tokens = Array.from({ length: 9 }, () => randomBytes(32))
+        const spends = tokens.slice(1).map((token, at) => ({
+          nullifiers: [token, ...tokens.slice(at, at + 1)],
+          binding: randomBytes(32),
+        }))
+        const results = await Promise.allSettled(spends.map((spend) => store.reserve(spend)))
+        const isFresh = results.map(({ status }) => status === 'fulfilled')
+        // Whoever is refused has a neighbour that is not, and no two neighbours are both fresh.
+        for (const [at, fresh] of isFresh.entries()) {
+          const neighbours = [isFresh[at - 1] ?? false, isFresh[at + 1] ?? false]
+          expect(neighbours.includes(true)).toBe(!fresh)
+        }
+        const spent = await Promise.all(tokens.map((token) => store.isSpent(token)))
+        expect(spent).toEqual(tokens.map((_, at) => Boolean(isFresh[at - 1] || isFresh[at])))
+      }
+    })
+
     it('7: settles what is reserved, once', async () => {
       const spend = randomSpend()
-      await expect(store.settle(spend, 1)).rejects.toThrow(code('SPEND_UNKNOWN'))
+      const [one, two] = [randomDigests(1), randomDigests(2)]
+      await expect(store.settle(spend, 1, one)).rejects.toThrow(code('SPEND_UNKNOWN'))
       await store.reserve(spend)
-      await store.settle(spend, 1)
-      await store.settle(spend, 1)
-      await expect(store.settle(spend, 2)).rejects.toThrow(code('SPEND_SETTLED'))
-      await expect(store.settle({ ...spend, binding: randomBytes(32) }, 1)).rejects.toThrow(
+      await store.settle(spend, 1, one)
+      await store.settle(spend, 1, one)
+      await expect(store.settle(spend, 2, two)).rejects.toThrow(code('SPEND_SETTLED'))
+      await expect(store.settle(spend, 1, randomDigests(1))).rejects.toThrow(code('SPEND_SETTLED'))
+      await expect(store.settle({ ...spend, binding: randomBytes(32) }, 1, one)).rejects.toThrow(
         code('NULLIFIER_SPENT'),
       )
-      await expect(store.settle({ ...randomSpend(), binding: spend.binding }, 1)).rejects.toThrow(
-        code('SPEND_UNKNOWN'),
+      const stranger = { ...randomSpend(), binding: spend.binding }
+      await expect(store.settle(stranger, 1, one)).rejects.toThrow(code('SPEND_UNKNOWN'))
+      const mixed = { nullifiers: [...spend.nullifiers, randomBytes(32)], binding: spend.binding }
+      await expect(store.settle(mixed, 1, one)).rejects.toThrow(code('SPEND_UNKNOWN'))
+      expect(await store.reserve(spend)).toEqual({ kind: 'repeated', change: 1 })
+    })
+
+    it('7: records one of many settlements of a spend that come at once', async () => {
+      const spend = randomSpend()
+      await store.reserve(spend)
+      const results = await Promise.allSettled(
+        [0, 1, 2, 3, 4].map((change) => store.settle(spend, change, randomDigests(change))),
       )
+      const recorded = results.flatMap(({ status }, change) => (status === 'fulfilled' ? [change] : []))
+      expect(recorded).toHaveLength(1)
+      expect(await store.reserve(spend)).toEqual({ kind: 'repeated', change: recorded[0] })
+    })
+
+    it('7: settles no more than was spent, and no digest too many, too few or twice', async () => {
+      const spend = randomSpend(2)
+      await store.reserve(spend)
+      const [digest] = randomDigests(1) as [Uint8Array]
+      for (const change of [3, -1, 0.5])
+        await expect(store.settle(spend, change, randomDigests(3))).rejects.toThrow(code('INVARIANT'))
+      for (const digests of [[], [digest], [digest, Buffer.from(digest)], randomDigests(3)])
+        await expect(store.settle(spend, 2, digests)).rejects.toThrow(code('INVARIANT'))
+      await expect(store.settle(spend, 1, [randomBytes(15)])).rejects.toThrow(code('TOKEN_FORMAT'))
+      expect(await store.reserve(spend)).toEqual(unsettledBy(store.owner))
+      await store.settle(spend, 2, randomDigests(2))
     })
 
     it('9: tells what is spent and reserves nothing by it', async () => {
@@ -122,12 +190,42 @@ export function nullifierStoreSuite(name: string, open: () => Promise<NullifierS
       await expect(store.isSpent(randomBytes(31))).rejects.toThrow(code('TOKEN_FORMAT'))
     })
 
-    it('7: settles no more than was spent', async () => {
-      const spend = randomSpend(2)
+    it('10: tells who reserved what is not settled, and how long ago', async () => {
+      const spend = randomSpend()
       await store.reserve(spend)
-      for (const change of [3, -1, 0.5])
-        await expect(store.settle(spend, change)).rejects.toThrow(code('INVARIANT'))
-      await store.settle(spend, 2)
+      const again = async () => {
+        const reservation = await store.reserve(spend)
+        if (reservation.kind === 'fresh' || reservation.change !== null) return expect.unreachable()
+        expect(reservation.owner).toBe(store.owner)
+        return reservation.age
+      }
+      const ages = [await again(), await again(), await again()]
+      expect(ages).toEqual(ages.toSorted((a, b) => a - b))
+      expect(ages[0]).toBeGreaterThanOrEqual(0)
+    })
+
+    it('11: tells what was signed as change, and nothing else', async () => {
+      const [spend, other] = [randomSpend(), randomSpend()]
+      const [signed, alien] = [randomDigests(3), randomDigests(3)]
+      await Promise.all([store.reserve(spend), store.reserve(other)])
+      for (const digest of signed) expect(await store.wasSigned(digest)).toBe(false)
+      await store.settle(spend, 3, signed)
+      await store.settle(other, 0, [])
+      await expect(store.settle(spend, 2, alien.slice(0, 2))).rejects.toThrow(code('SPEND_SETTLED'))
+      await expect(store.settle(randomSpend(), 3, alien)).rejects.toThrow(code('SPEND_UNKNOWN'))
+      expect(await Promise.all(signed.map((digest) => store.wasSigned(digest)))).toEqual([true, true, true])
+      expect(await Promise.all(alien.map((digest) => store.wasSigned(digest)))).toEqual([false, false, false])
+      await expect(store.wasSigned(randomBytes(32))).rejects.toThrow(code('TOKEN_FORMAT'))
+    })
+
+    it('11: settles two spends of which both ask for change on one message', async () => {
+      const [spend, other] = [randomSpend(), randomSpend()]
+      const digests = randomDigests(2)
+      await Promise.all([store.reserve(spend), store.reserve(other)])
+      await Promise.all([store.settle(spend, 2, digests), store.settle(other, 2, digests.toReversed())])
+      for (const each of [spend, other])
+        expect(await store.reserve(each)).toEqual({ kind: 'repeated', change: 2 })
+      expect(await Promise.all(digests.map((digest) => store.wasSigned(digest)))).toEqual([true, true])
     })
   })
 }

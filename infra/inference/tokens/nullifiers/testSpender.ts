@@ -10,6 +10,8 @@ import { fileNullifiers } from './fileNullifiers.ts'
 
 const [path = '', first = '0'] = process.argv.slice(2)
 const store = await fileNullifiers(path)
+const changeDigestsOf = (at: number) =>
+  Array.from({ length: at % 5 }, (_, part) => digest(`change ${at} ${part}`).subarray(0, 16))
 const digest = (text: string) => createHash('sha256').update(text).digest()
 
 async function spendOn(lane: number): Promise<never> {
@@ -21,7 +23,7 @@ async function spendOn(lane: number): Promise<never> {
     const { kind } = await store.reserve(spend)
     // Written with one system call, so that what was acknowledged is known even if the next moment is the last.
     writeSync(1, `${kind} ${at}\n`)
-    await store.settle(spend, at % 5)
+    await store.settle(spend, at % 5, changeDigestsOf(at))
     writeSync(1, `settled ${at}\n`)
   }
 }

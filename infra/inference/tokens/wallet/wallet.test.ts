@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { entryPoint } from '../../../process/entryPoint.ts'
 import { exportPrivateKey, generateTokenKey, type TokenKeyPair } from '../blindRsa/keys.ts'
 import { toHex } from '../bytes.ts'
+import { changeDigest } from '../change/changeDigest.ts'
 import { signChange } from '../change/signChange.ts'
 import { bindSpend } from '../change/spend.ts'
 import { TokenError } from '../errors.ts'
@@ -86,7 +87,11 @@ function createGateway(used: number) {
       }
       await store.reserve(spend)
       const due = tokens.length - used
-      await store.settle(spend, due)
+      await store.settle(
+        spend,
+        due,
+        requests.slice(0, due).map((each) => changeDigest(each.blindedMessage)),
+      )
       return signChange({ keys: [changeKeys], requests, paid: tokens.length, due }).map(encodeTokenResponse)
     },
     isSpent: store.isSpent,
