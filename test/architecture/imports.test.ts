@@ -75,6 +75,26 @@ describe('imports go one way', () => {
     expect(outside).toEqual([])
   })
 
+  it.each(['client', 'relay', 'gateway', 'node', 'mint'])(
+    'the role %s of the inference network imports no other role',
+    (role) => {
+      const shared = ['protocol', 'tokens'].map((folder) => `infra/inference/${folder}`)
+      const generic = ['infra/http', 'infra/process', 'infra/telemetry', 'runtime/core']
+      expect(strays(`infra/inference/${role}`, ...shared, ...generic)).toEqual([])
+    },
+  )
+
+  it.each(['protocol', 'tokens'])('what the roles share (%s) imports no role', (folder) => {
+    const others = ['analyst', 'client', 'relay', 'gateway', 'node', 'mint'].map(
+      (role) => `infra/inference/${role}`,
+    )
+    expect(
+      all
+        .filter(({ from, to }) => inside(from, `infra/inference/${folder}`) && inside(to, ...others))
+        .map(({ from, to }) => `${from} -> ${to}`),
+    ).toEqual([])
+  })
+
   it.each([
     ['sealSimulated', 'runtime/stages/simulate.ts'],
     ['sealAllowed', 'runtime/stages/approve.ts'],
