@@ -27,8 +27,10 @@ export class ByteQueue {
 
   push(bytes: Uint8Array): void {
     if (bytes.length === 0) return
+    // One small piece alone stays where it is: mostly it is taken whole before another arrives.
+    const alone = this.#length === 0
     this.#length += bytes.length
-    if (bytes.length < smallPiece) {
+    if (bytes.length < smallPiece && !alone) {
       this.#collect(bytes)
     } else {
       this.#pieces.push(bytes)

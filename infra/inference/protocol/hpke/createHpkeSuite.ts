@@ -31,19 +31,34 @@ const hpkeSuiteId = concatBytes(
   i2osp2(suiteIds.aead),
 )
 
+/** `concat("HPKE-v1", suite_id, label)`: what precedes the key material that LabeledExtract takes. */
+const extractLabel = (suiteId: Uint8Array, label: string): Uint8Array =>
+  concatBytes(version, suiteId, byteStringToBytes(label))
+
+/** `concat(I2OSP(L, 2), "HPKE-v1", suite_id, label)`: what precedes the info that LabeledExpand takes. */
+const expandLabel = (suiteId: Uint8Array, label: string, length: number): ExpandLabel => ({
+  prefix: concatBytes(i2osp2(length), version, suiteId, byteStringToBytes(label)),
+  length,
+})
+
+type ExpandLabel = { readonly prefix: Uint8Array; readonly length: number }
+
+/** The labels of RFC 9180 with what always surrounds them, put together once. */
 const labels = {
-  dkpPrk: byteStringToBytes('dkp_prk'),
-  sk: byteStringToBytes('sk'),
-  eaePrk: byteStringToBytes('eae_prk'),
-  sharedSecret: byteStringToBytes('shared_secret'),
-  pskIdHash: byteStringToBytes('psk_id_hash'),
-  infoHash: byteStringToBytes('info_hash'),
-  secret: byteStringToBytes('secret'),
-  key: byteStringToBytes('key'),
-  baseNonce: byteStringToBytes('base_nonce'),
-  exp: byteStringToBytes('exp'),
-  sec: byteStringToBytes('sec'),
+  dkpPrk: extractLabel(kemSuiteId, 'dkp_prk'),
+  sk: expandLabel(kemSuiteId, 'sk', Nsk),
+  eaePrk: extractLabel(kemSuiteId, 'eae_prk'),
+  sharedSecret: expandLabel(kemSuiteId, 'shared_secret', Nh),
+  pskIdHash: extractLabel(hpkeSuiteId, 'psk_id_hash'),
+  infoHash: extractLabel(hpkeSuiteId, 'info_hash'),
+  secret: extractLabel(hpkeSuiteId, 'secret'),
+  key: expandLabel(hpkeSuiteId, 'key', Nk),
+  baseNonce: expandLabel(hpkeSuiteId, 'base_nonce', Nn),
+  exp: expandLabel(hpkeSuiteId, 'exp', Nh),
 }
+
+/** The counters of HKDF-Expand's blocks begin with one. */
+const firstBlock = Uint8Array.of(1)
 
 /**
  * HPKE in base mode on a platform's primitives: what RFC 9180 adds to them, once for all platforms.
@@ -64,8 +79,8 @@ export function createHpkeSuite(primitives: HpkePrimitives): HpkeSuite {
    *
    * (RFC 9180, section 4)
    */
-  const labeledExtract = (suiteId: Uint8Array, salt: Uint8Array, label: Uint8Array, ikm: Uint8Array) =>
-    primitives.hmac(salt, [version, suiteId, label, ikm])
+  const labeledExtract = (salt: Uint8Array, label: Uint8Array, ikm: Uint8Array) =>
+    primitives.hmac(salt, [label, ikm])
 
   /**
    *     def LabeledExpand(prk, label, info, L):
@@ -74,21 +89,18 @@ export function createHpkeSuite(primitives: HpkePrimitives): HpkeSuite {
    *
    * (RFC 9180, section 4)
    */
-  const labeledExpand = (
-    suiteId: Uint8Array,
-    prk: Uint8Array,
-    label: Uint8Array,
-    info: Uint8Array,
-    length: number,
-  ) => expand(prk, concatBytes(i2osp2(length), version, suiteId, label, info), length)
+  const labeledExpand = (prk: Uint8Array, { prefix, length }: ExpandLabel, ...info: readonly Uint8Array[]) =>
+    expand(prk, [prefix, ...info], length)
 
   /** `T(n) = HMAC-Hash(PRK, T(n-1) | info | n)`, concatenated and cut to length (RFC 5869, section 2.3). */
-  async function expand(prk: Uint8Array, info: Uint8Array, length: number): Promise<Uint8Array> {
+  async function expand(prk: Uint8Array, info: readonly Uint8Array[], length: number): Promise<Uint8Array> {
     if (length > 255 * Nh) throw new UnencodableMessageError('asks for more key material than HKDF gives')
-    const blocks: Uint8Array[] = []
-    let block: Uint8Array = noBytes
-    for (let index = 1; (index - 1) * Nh < length; index++) {
-      block = await primitives.hmac(prk, [block, info, Uint8Array.of(index)])
+    let block = await primitives.hmac(prk, [...info, firstBlock])
+    // All that HPKE asks for itself fits in one block.
+    if (length <= Nh) return block.subarray(0, length)
+    const blocks = [block]
+    for (let index = 2; (index - 1) * Nh < length; index++) {
+      block = await primitives.hmac(prk, [block, ...info, Uint8Array.of(index)])
       blocks.push(block)
     }
     return concatBytes(...blocks).subarray(0, length)
@@ -103,8 +115,8 @@ export function createHpkeSuite(primitives: HpkePrimitives): HpkeSuite {
    * with `kem_context = concat(enc, pkRm)` (RFC 9180, section 4.1).
    */
   async function extractAndExpand(dh: Uint8Array, enc: Uint8Array, recipient: Uint8Array) {
-    const eaePrk = await labeledExtract(kemSuiteId, noBytes, labels.eaePrk, dh)
-    return labeledExpand(kemSuiteId, eaePrk, labels.sharedSecret, concatBytes(enc, recipient), Nh)
+    const eaePrk = await labeledExtract(noBytes, labels.eaePrk, dh)
+    return labeledExpand(eaePrk, labels.sharedSecret, enc, recipient)
   }
 
   /**
@@ -132,16 +144,16 @@ export function createHpkeSuite(primitives: HpkePrimitives): HpkeSuite {
    * (RFC 9180, section 5.1; in base mode `psk` and `psk_id` are empty)
    */
   async function keySchedule(sharedSecret: Uint8Array, { keyScheduleContext }: PreparedInfo) {
-    const secret = await labeledExtract(hpkeSuiteId, sharedSecret, labels.secret, noBytes)
-    const key = await labeledExpand(hpkeSuiteId, secret, labels.key, keyScheduleContext, Nk)
-    const baseNonce = await labeledExpand(hpkeSuiteId, secret, labels.baseNonce, keyScheduleContext, Nn)
-    const exporterSecret = await labeledExpand(hpkeSuiteId, secret, labels.exp, keyScheduleContext, Nh)
+    const secret = await labeledExtract(sharedSecret, labels.secret, noBytes)
+    const key = await labeledExpand(secret, labels.key, keyScheduleContext)
+    const baseNonce = await labeledExpand(secret, labels.baseNonce, keyScheduleContext)
+    const exporterSecret = await labeledExpand(secret, labels.exp, keyScheduleContext)
     return {
       aead: await primitives.aead(key),
       nonces: new NonceSequence(baseNonce),
       /** `LabeledExpand(self.exporter_secret, "sec", exporter_context, L)` (RFC 9180, section 5.3). */
       export: (exporterContext: Uint8Array, length: number) =>
-        labeledExpand(hpkeSuiteId, exporterSecret, labels.sec, exporterContext, length),
+        labeledExpand(exporterSecret, expandLabel(hpkeSuiteId, 'sec', length), exporterContext),
     }
   }
 
@@ -164,8 +176,8 @@ export function createHpkeSuite(primitives: HpkePrimitives): HpkeSuite {
      */
     async deriveKeyPair(ikm) {
       if (ikm.length < Nsk) throw new InvalidKeyError(`is derived from fewer than ${Nsk} bytes`)
-      const prk = await labeledExtract(kemSuiteId, noBytes, labels.dkpPrk, ikm)
-      return importPrivateKey(await labeledExpand(kemSuiteId, prk, labels.sk, noBytes, Nsk))
+      const prk = await labeledExtract(noBytes, labels.dkpPrk, ikm)
+      return importPrivateKey(await labeledExpand(prk, labels.sk))
     },
 
     importPrivateKey,
@@ -176,8 +188,8 @@ export function createHpkeSuite(primitives: HpkePrimitives): HpkeSuite {
     },
 
     async prepareInfo(info) {
-      const pskIdHash = await labeledExtract(hpkeSuiteId, noBytes, labels.pskIdHash, noBytes)
-      const infoHash = await labeledExtract(hpkeSuiteId, noBytes, labels.infoHash, info)
+      const pskIdHash = await labeledExtract(noBytes, labels.pskIdHash, noBytes)
+      const infoHash = await labeledExtract(noBytes, labels.infoHash, info)
       return { keyScheduleContext: concatBytes(modeBase, pskIdHash, infoHash) }
     },
 
@@ -216,12 +228,12 @@ export function createHpkeSuite(primitives: HpkePrimitives): HpkeSuite {
      */
     async setupRecipient(enc, recipient, info) {
       if (enc.length !== Nenc) throw new DecryptionError()
-      const dh = await Promise.resolve(enc)
-        .then(primitives.importPublicKey)
-        .then((key) => sharedPoint(recipient, key))
-        .catch(() => {
-          throw new DecryptionError()
-        })
+      let dh: Uint8Array
+      try {
+        dh = await sharedPoint(recipient, await primitives.importPublicKey(enc))
+      } catch {
+        throw new DecryptionError()
+      }
       const schedule = await keySchedule(await extractAndExpand(dh, enc, recipient.publicKey.bytes), info)
       return createRecipient(enc.slice(), schedule)
     },
@@ -229,7 +241,7 @@ export function createHpkeSuite(primitives: HpkePrimitives): HpkeSuite {
     async extract(salt, ikm) {
       return primitives.hmac(salt, [ikm])
     },
-    expand,
+    expand: (prk, info, length) => expand(prk, [info], length),
     async aead(key) {
       return primitives.aead(key)
     },
@@ -252,7 +264,7 @@ function createSender(enc: Uint8Array, { aead, nonces, export: exportSecret }: S
   return {
     enc,
     // The nonce is taken before anything is awaited, so that overlapping calls never share one.
-    seal: async (plaintext, aad = noBytes) => aead.seal(nonces.take(), aad, plaintext),
+    seal: async (plaintext, aad = noBytes, head = noBytes) => aead.seal(nonces.take(), aad, plaintext, head),
     export: exportSecret,
   }
 }

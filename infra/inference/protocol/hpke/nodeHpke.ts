@@ -5,16 +5,17 @@ import {
   createPrivateKey,
   createPublicKey,
   diffieHellman,
+  generateKeyPairSync,
   KeyObject,
   randomFillSync,
 } from 'node:crypto'
-import { concatBytes } from '../binary/bytes.ts'
+import { concatBytes, noBytes } from '../binary/bytes.ts'
 import { DecryptionError, InvalidKeyError } from '../errors.ts'
 import { createHpkeSuite } from './createHpkeSuite.ts'
 import type { HpkePrimitives } from './primitives.ts'
 import { type Aead, type HpkePrivateKey, type HpkePublicKey, type HpkeSuite, suiteLengths } from './suite.ts'
 
-const { Npk, Nt } = suiteLengths
+const { Nt } = suiteLengths
 
 /** Of a PKCS #8 private key (RFC 8410, section 7), all that precedes its 32 bytes. */
 const pkcs8Prefix = Uint8Array.from([
@@ -28,10 +29,26 @@ function importPublicKey(bytes: Uint8Array): HpkePublicKey {
   return { bytes: bytes.slice(), handle }
 }
 
-// Not as JWK: on Node 20 a loop that exported freshly generated keys so was seen to hang for good.
-function exportPublicKey(handle: KeyObject): HpkePublicKey {
-  const der = handle.export({ format: 'der', type: 'spki' })
-  return { bytes: new Uint8Array(der.subarray(-Npk)), handle }
+/** The bytes of a public key that was exported as JWK (RFC 8037, section 2: `x`). */
+function bytesOfJwk(jwk: unknown): Uint8Array {
+  if (typeof jwk !== 'object' || jwk === null || !('x' in jwk) || typeof jwk.x !== 'string')
+    throw new InvalidKeyError('has no public part')
+  return new Uint8Array(Buffer.from(jwk.x, 'base64url'))
+}
+
+/**
+ * A new key pair, its public part exported while it is made.
+ *
+ * Not afterwards: Node locks a key while it exports it, and locks it again when the garbage collector finds what
+ * made it. An export that makes the collector run then waits for itself, for good (Node 20 to 24; rarely, but
+ * within seconds under `--max-semi-space-size=1`). The collector cannot find what is still at work.
+ */
+function generateKeyPair(): HpkePrivateKey {
+  const { publicKey, privateKey } = generateKeyPairSync('x25519', { publicKeyEncoding: { format: 'jwk' } })
+  return {
+    publicKey: { bytes: bytesOfJwk(publicKey), handle: createPublicKey(privateKey) },
+    handle: privateKey,
+  }
 }
 
 function importPrivateKey(bytes: Uint8Array): HpkePrivateKey {
@@ -39,7 +56,8 @@ function importPrivateKey(bytes: Uint8Array): HpkePrivateKey {
   const der = Buffer.from(concatBytes(pkcs8Prefix, bytes))
   const handle = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
   der.fill(0)
-  return { publicKey: exportPublicKey(createPublicKey(handle)), handle }
+  const publicKey = createPublicKey(handle)
+  return { publicKey: { bytes: bytesOfJwk(publicKey.export({ format: 'jwk' })), handle: publicKey }, handle }
 }
 
 function keyObject({ handle }: HpkePublicKey | HpkePrivateKey): KeyObject {
@@ -49,14 +67,15 @@ function keyObject({ handle }: HpkePublicKey | HpkePrivateKey): KeyObject {
 
 function createAead(key: Uint8Array): Aead {
   return {
-    seal(nonce, aad, plaintext) {
+    seal(nonce, aad, plaintext, head = noBytes) {
       const cipher = createCipheriv('aes-128-gcm', key, nonce)
       if (aad.length > 0) cipher.setAAD(aad)
-      const sealed = new Uint8Array(plaintext.length + Nt)
-      sealed.set(cipher.update(plaintext))
+      const message = new Uint8Array(head.length + plaintext.length + Nt)
+      message.set(head)
+      message.set(cipher.update(plaintext), head.length)
       cipher.final()
-      sealed.set(cipher.getAuthTag(), plaintext.length)
-      return sealed
+      message.set(cipher.getAuthTag(), head.length + plaintext.length)
+      return message
     },
     open(nonce, aad, ciphertext) {
       if (ciphertext.length < Nt) throw new DecryptionError()
@@ -75,19 +94,9 @@ function createAead(key: Uint8Array): Aead {
   }
 }
 
-const basePoint = importPublicKey(Uint8Array.from({ length: 32 }, (_, index) => (index === 0 ? 9 : 0)))
-
 const primitives: HpkePrimitives = {
   randomBytes: (length) => randomFillSync(new Uint8Array(length)),
-  generateKeyPair() {
-    const secret = randomFillSync(Buffer.alloc(32))
-    const d = secret.toString('base64url')
-    secret.fill(0)
-    // Of a private JWK, Node reads `d` alone; the public part is X25519(d, 9) (RFC 7748, section 6.1).
-    const handle = createPrivateKey({ key: { kty: 'OKP', crv: 'X25519', x: d, d }, format: 'jwk' })
-    const bytes = diffieHellman({ privateKey: handle, publicKey: keyObject(basePoint) })
-    return { publicKey: importPublicKey(new Uint8Array(bytes)), handle }
-  },
+  generateKeyPair,
   importPrivateKey,
   importPublicKey,
   diffieHellman: (privateKey, publicKey) =>

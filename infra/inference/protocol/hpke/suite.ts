@@ -35,8 +35,18 @@ export type PreparedInfo = {
 
 /** AES-128-GCM under one key (RFC 5116). */
 export type Aead = {
-  /** Returns the ciphertext with its tag of 16 bytes behind it. */
-  seal(nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Uint8Array | Promise<Uint8Array>
+  /**
+   * Returns the ciphertext with its tag of 16 bytes behind it.
+   *
+   * @param head what goes in front of it, as it is and not protected: a message comes out in one piece of memory,
+   * and is not copied together afterwards
+   */
+  seal(
+    nonce: Uint8Array,
+    aad: Uint8Array,
+    plaintext: Uint8Array,
+    head?: Uint8Array,
+  ): Uint8Array | Promise<Uint8Array>
   /** @throws DecryptionError whatever is wrong */
   open(nonce: Uint8Array, aad: Uint8Array, ciphertext: Uint8Array): Uint8Array | Promise<Uint8Array>
 }
@@ -58,9 +68,10 @@ export type HpkeSender = ExportingContext & {
   /**
    * Seals the next message.
    *
+   * @param head what goes in front of the ciphertext; see {@link Aead}
    * @throws MessageLimitError
    */
-  seal(plaintext: Uint8Array, aad?: Uint8Array): Promise<Uint8Array>
+  seal(plaintext: Uint8Array, aad?: Uint8Array, head?: Uint8Array): Promise<Uint8Array>
 }
 
 /** A recipient's context (RFC 9180, section 5.2). Calls may overlap; they are answered in their order. */

@@ -1,4 +1,4 @@
-import { concatBytes } from '../binary/bytes.ts'
+import { concatBytes, noBytes } from '../binary/bytes.ts'
 import { DecryptionError, InvalidKeyError } from '../errors.ts'
 import { createHpkeSuite } from './createHpkeSuite.ts'
 import type { HpkePrimitives } from './primitives.ts'
@@ -55,8 +55,9 @@ async function createAead(key: Uint8Array): Promise<Aead> {
     tagLength: Nt * 8,
   })
   return {
-    async seal(nonce, aad, plaintext) {
-      return new Uint8Array(await crypto.subtle.encrypt(parameters(nonce, aad), handle, owned(plaintext)))
+    async seal(nonce, aad, plaintext, head = noBytes) {
+      const sealed = await crypto.subtle.encrypt(parameters(nonce, aad), handle, owned(plaintext))
+      return head.length === 0 ? new Uint8Array(sealed) : concatBytes(head, new Uint8Array(sealed))
     },
     async open(nonce, aad, ciphertext) {
       try {

@@ -1,6 +1,5 @@
 import { ByteQueue } from '../binary/byteQueue.ts'
-import { ByteWriter } from '../binary/byteWriter.ts'
-import { varintValue } from '../binary/varint.ts'
+import { putVarint, varintLength, varintValue } from '../binary/varint.ts'
 import { BrokenStreamError, MessageTooLargeError } from '../errors.ts'
 import { suiteLengths } from '../hpke/suite.ts'
 
@@ -19,17 +18,18 @@ export type ChunkLimits = {
 }
 
 /**
- * A chunk that others follow: `Length (i) = 1.., HPKE-Protected Chunk (..)` (chunked OHTTP, section 4).
+ * What precedes a sealed chunk: `Length (i) = 1..` if others follow it, else
+ * `Final Request Chunk Indicator (i) = 0` (chunked OHTTP, section 4).
  *
- * @param sealed ciphertext with tag, so never empty
+ * @param plaintextLength in bytes
+ * @param start what goes before it, such as the header of the message
  */
-export function frameChunk(sealed: Uint8Array): Uint8Array {
-  return new ByteWriter().prefixed(sealed).finish()
-}
-
-/** The final chunk: `Final Request Chunk Indicator (i) = 0, HPKE-Protected Final Chunk (..)`. */
-export function frameFinalChunk(sealed: Uint8Array): Uint8Array {
-  return new ByteWriter().varint(0).bytes(sealed).finish()
+export function chunkHead(plaintextLength: number, final: boolean, start: Uint8Array): Uint8Array {
+  const length = final ? 0 : plaintextLength + suiteLengths.Nt
+  const head = new Uint8Array(start.length + varintLength(length))
+  head.set(start)
+  putVarint(head, start.length, length)
+  return head
 }
 
 /**

@@ -4,7 +4,7 @@ import { byteStringToBytes, concatBytes, noBytes } from '../binary/bytes.ts'
 import { BrokenStreamError, DecryptionError } from '../errors.ts'
 import { NonceSequence } from '../hpke/sequence.ts'
 import type { HpkePrivateKey } from '../hpke/suite.ts'
-import { ChunkFrames, type ChunkLimits, frameChunk, frameFinalChunk, maxChunkLength } from './chunkFrames.ts'
+import { ChunkFrames, type ChunkLimits, chunkHead, maxChunkLength } from './chunkFrames.ts'
 import { diagnoseChunk } from './diagnoseChunk.ts'
 import { checkResponseNonce } from './encapsulate.ts'
 import {
@@ -146,7 +146,9 @@ export async function sealChunkedResponse(
   checkResponseNonce(responseNonce)
   const { aead, nonce } = await deriveResponseKeys(exchange, responseNonce, 'chunked')
   const nonces = new NonceSequence(nonce)
-  return createSealer(responseNonce, async (plaintext, aad) => aead.seal(nonces.take(), aad, plaintext))
+  return createSealer(responseNonce, async (plaintext, aad, head) =>
+    aead.seal(nonces.take(), aad, plaintext, head),
+  )
 }
 
 /**
@@ -195,23 +197,28 @@ export async function* openChunks(
 
 function createSealer(
   prefix: Uint8Array,
-  sealChunk: (plaintext: Uint8Array, aad: Uint8Array) => Promise<Uint8Array>,
+  sealChunk: (plaintext: Uint8Array, aad: Uint8Array, head: Uint8Array) => Promise<Uint8Array>,
 ): ChunkSealer {
-  let head = prefix
+  let start = prefix
   let ended = false
+
+  const sealOne = (plaintext: Uint8Array, final: boolean): Promise<Uint8Array> => {
+    const head = chunkHead(plaintext.length, final, start)
+    start = noBytes
+    return sealChunk(plaintext, aadOf(final), head)
+  }
 
   // Everything that orders chunks happens before the first await, so that calls may overlap.
   const sealAll = async (plaintext: Uint8Array, final: boolean): Promise<Uint8Array> => {
     if (ended) throw new InvariantError('A chunk was to be sealed behind the final one.')
     ended = final
-    const parts: (Uint8Array | Promise<Uint8Array>)[] = [head]
-    head = noBytes
-    let at = 0
-    for (; plaintext.length - at > maxChunkLength; at += maxChunkLength)
-      parts.push(sealChunk(plaintext.subarray(at, at + maxChunkLength), noBytes).then(frameChunk))
-    const rest = plaintext.subarray(at)
-    parts.push(sealChunk(rest, aadOf(final)).then(final ? frameFinalChunk : frameChunk))
-    return concatBytes(...(await Promise.all(parts)))
+    if (plaintext.length <= maxChunkLength) return sealOne(plaintext, final)
+    const chunks: Promise<Uint8Array>[] = []
+    for (let at = 0; at < plaintext.length; at += maxChunkLength) {
+      const end = at + maxChunkLength
+      chunks.push(sealOne(plaintext.subarray(at, end), final && end >= plaintext.length))
+    }
+    return concatBytes(...(await Promise.all(chunks)))
   }
 
   return {

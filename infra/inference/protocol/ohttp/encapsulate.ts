@@ -44,9 +44,8 @@ export async function encapsulateRequest(
   ephemeral?: HpkePrivateKey,
 ): Promise<{ readonly message: Uint8Array; readonly exchange: OhttpExchange }> {
   const sender = await key.suite.setupSender(key.publicKey, key.requestInfo, ephemeral)
-  const sealed = await sender.seal(request)
   return {
-    message: concatBytes(key.header, sender.enc, sealed),
+    message: await sender.seal(request, noBytes, concatBytes(key.header, sender.enc)),
     exchange: { suite: key.suite, enc: sender.enc, export: sender.export },
   }
 }
@@ -92,7 +91,7 @@ export async function encapsulateResponse(
 ): Promise<Uint8Array> {
   checkResponseNonce(responseNonce)
   const { aead, nonce } = await deriveResponseKeys(exchange, responseNonce, 'whole')
-  return concatBytes(responseNonce, await aead.seal(nonce, noBytes, response))
+  return aead.seal(nonce, noBytes, response, responseNonce)
 }
 
 /**
