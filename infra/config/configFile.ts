@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { agentModes } from '../../runtime/guards/policy.ts'
 import { account, expected, positiveSeconds, section } from '../../runtime/guards/policyFields.ts'
+import { privacyWords } from '../inference/protocol/network/privacy.ts'
 import { urlChecks } from './loadEnvironment.ts'
 import { redactUrl } from './redactUrl.ts'
 
@@ -64,10 +65,15 @@ export const configFile = section({
   agents: z
     .array(agent, { error: expected('a list of agents') })
     .min(1, { error: 'is empty: name an agent, like { id, role, policy }' }),
-  /** Left out: the reference analyst on loopback. */
+  /** Left out: a private network on loopback that serves the reference analyst. */
   inference: section({
+    /** A model on this machine: nothing leaves it. */
     url: url(urlChecks.inference).optional(),
     model: words('the name of a model').optional(),
+    /** The weakest word that is accepted: no request goes to a model that promises less. */
+    privacy: oneOf(privacyWords).optional(),
+    /** A JSON file, from the configuration's folder: the private network to use. */
+    network: words('the path of a network file').optional(),
   }).optional(),
   /** Left out: PGlite in the directory. */
   store: section({ databaseUrl: url(urlChecks.database).optional() }).optional(),

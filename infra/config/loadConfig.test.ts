@@ -49,7 +49,7 @@ describe('loadConfig', () => {
     expect(loaded).toMatchObject({
       directory: join(root, '.rialto'),
       chain: { kind: 'world' },
-      inference: { url: null, model: null, key: null },
+      inference: { url: null, model: null, key: null, network: null, privacy: 'private' },
       store: { databaseUrl: null },
       queue: { redisUrl: null },
     })
@@ -93,10 +93,10 @@ describe('loadConfig', () => {
   })
 
   it('lets the environment override the file', async () => {
-    await config({ chain: rpc, inference: { url: 'http://a/', model: 'a' }, directory: 'a' })
+    await config({ chain: rpc, inference: { url: 'http://localhost:1/', model: 'a' }, directory: 'a' })
     expect(
       await loadConfig(undefined, {
-        inferenceUrl: 'http://b/',
+        inferenceUrl: 'http://localhost:2/',
         inferenceModel: 'b',
         inferenceKey: 'k',
         rpcUrl: 'http://b/',
@@ -107,7 +107,7 @@ describe('loadConfig', () => {
     ).toMatchObject({
       directory: '/b',
       chain: { rpcUrl: 'http://b/', blockSeconds: 12 },
-      inference: { url: 'http://b/', model: 'b', key: 'k' },
+      inference: { url: 'http://localhost:2/', model: 'b', key: 'k', network: null, privacy: 'local' },
       store: { databaseUrl: 'postgres://b/b' },
       queue: { redisUrl: 'redis://b' },
     })
@@ -131,6 +131,61 @@ describe('loadConfig', () => {
       `export default { agents: [${JSON.stringify(agent)}] } as const`,
     )
     expect((await loadConfig()).path).toBe(path)
+  })
+})
+
+describe('inference', () => {
+  const network = {
+    relays: ['https://relay.example.org'],
+    gateway: {
+      name: 'gate',
+      identity: Buffer.alloc(32, 7).toString('base64url'),
+      witnesses: ['https://mint.example.org'],
+    },
+    mint: { name: 'mint', url: 'https://mint.example.org' },
+  }
+
+  it('takes a private network from a file beside the configuration', async () => {
+    await put('network.json', JSON.stringify({ ...network, operatorShare: 0.5, cadence: 'off' }))
+    await config({ inference: { network: 'network.json', model: 'm', privacy: 'attested' } })
+    expect((await loadConfig()).inference).toEqual({
+      url: null,
+      key: null,
+      model: 'm',
+      privacy: 'attested',
+      network: { ...network, operatorShare: 0.5, cadence: 'off' },
+    })
+  })
+
+  it.each([
+    [{ ...network, relays: [] }, 'relays is empty: name a relay'],
+    [{ ...network, relays: ['ftp://x'] }, 'relays[0] is no http:// or https:// URL'],
+    [{ ...network, gateway: { ...network.gateway, witnesses: [] } }, 'gateway.witnesses is empty'],
+    [{ ...network, gateway: { ...network.gateway, identity: 'abc' } }, 'gateway.identity is no identity'],
+    [{ ...network, mint: undefined }, 'mint is missing'],
+    [{ ...network, operatorShare: 0 }, 'operatorShare is 0: it must be a number over 0'],
+    [{ ...network, relay: 'x' }, 'has the unknown key "relay"'],
+    ['nonsense', 'it must be an object'],
+  ])('names what is wrong with a network file: %#', async (content, message) => {
+    await put('network.json', JSON.stringify(content))
+    await config({ inference: { network: 'network.json', model: 'm' } })
+    const line = await said()
+    expect(line).toContain(message)
+    expect(line).toContain('network.json:1')
+  })
+
+  it.each([
+    [{ url: 'https://api.example.org/v1', model: 'm' }, 'inference.url is another machine'],
+    [{ url: 'http://10.0.0.7:8000/v1', model: 'm' }, 'inference.url is another machine'],
+    [{ privacy: 'local' }, 'is "local", but no model of this machine is named'],
+    [{ privacy: 'secret' }, 'inference.privacy'],
+    [{ network: 'network.json' }, 'inference.model is missing: name a model of the network'],
+    [{ network: 'none.json', model: 'm' }, 'none.json'],
+    [{ network: 'network.json', url: 'http://localhost:1', model: 'm' }, 'remove one'],
+  ])('refuses what would tell more than was asked for: %j', async (inference, message) => {
+    await put('network.json', JSON.stringify(network))
+    await config({ inference })
+    expect(await said()).toContain(message)
   })
 })
 

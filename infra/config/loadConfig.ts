@@ -4,11 +4,14 @@ import type { AddressBook } from '../../runtime/core/addressBook.ts'
 import { type AgentId, agentId } from '../../runtime/core/ids.ts'
 import { assertPolicyFits } from '../../runtime/guards/assertPolicyFits.ts'
 import { agentModes, type Policy, withMode } from '../../runtime/guards/policy.ts'
+import { isLoopback } from '../http/isLoopback.ts'
+import type { Privacy } from '../inference/protocol/network/privacy.ts'
 import type { AgentRole, ParsedConfigFile } from './configFile.ts'
 import type { ConfigIssue } from './errors.ts'
 import { directoryOf } from './findDirectory.ts'
 import { loadAddressBook } from './loadAddressBook.ts'
 import type { Environment } from './loadEnvironment.ts'
+import { loadNetwork, type NetworkConfig } from './loadNetwork.ts'
 import { loadPolicy } from './loadPolicy.ts'
 import { readConfigFile } from './readConfigFile.ts'
 import { shownPath } from './shownPath.ts'
@@ -38,6 +41,18 @@ export type ChainConfig =
       readonly blockSeconds: number
     }
 
+/** What the agents think with. With neither `url` nor `network`: the private network on loopback that ships. */
+export type InferenceConfig = {
+  /** A model on this machine. */
+  readonly url: string | null
+  readonly model: string | null
+  /** Secret: sent to `url` as its bearer token. */
+  readonly key: string | null
+  readonly network: NetworkConfig | null
+  /** The weakest word that is accepted. */
+  readonly privacy: Privacy
+}
+
 /** The configuration with the environment's overrides, its policies and its address book read. */
 export type Config = {
   /** The file it was read from, absolute. */
@@ -46,12 +61,7 @@ export type Config = {
   readonly directory: string
   readonly chain: ChainConfig
   readonly agents: readonly AgentConfig[]
-  /** `url` null: the reference analyst on loopback. */
-  readonly inference: {
-    readonly url: string | null
-    readonly model: string | null
-    readonly key: string | null
-  }
+  readonly inference: InferenceConfig
   /** Null: PGlite in the directory. */
   readonly store: { readonly databaseUrl: string | null }
   /** Null: an embedded Valkey. */
@@ -102,11 +112,7 @@ export async function loadConfig(path?: string, environment: Environment = {}): 
     directory: directoryOf(environment, file, content),
     chain,
     agents,
-    inference: {
-      url: environment.inferenceUrl ?? content.inference?.url ?? null,
-      model: environment.inferenceModel ?? content.inference?.model ?? null,
-      key: environment.inferenceKey ?? null,
-    },
+    inference: await resolveInference(content, environment, folder, fail),
     store: { databaseUrl: environment.databaseUrl ?? content.store?.databaseUrl ?? null },
     queue: { redisUrl: environment.redisUrl ?? content.queue?.redisUrl ?? null },
   }
@@ -131,15 +137,27 @@ function* contradictions(config: ParsedConfigFile, environment: Environment): Ge
     yield { path: ['chain', 'rpcUrl'], message: 'is missing: set it, or RIALTO_RPC_URL' }
   const url = environment.inferenceUrl ?? config.inference?.url
   const model = environment.inferenceModel ?? config.inference?.model
-  if (url !== undefined && model === undefined)
+  const network = environment.network ?? config.inference?.network
+  if (url !== undefined && network !== undefined)
     yield {
-      path: ['inference', 'model'],
-      message: 'is missing: name a model of the server, here or in RIALTO_INFERENCE_MODEL',
+      path: ['inference', 'network'],
+      message: 'is set, and so is a URL: a model is either on this machine or in a network; remove one',
     }
-  if (url === undefined && model !== undefined)
+  if (url !== undefined && !isLoopback(new URL(url)))
     yield {
       path: ['inference', 'url'],
-      message: `is missing, and nothing else serves the model "${model}": set it, or RIALTO_INFERENCE_URL, or name no model`,
+      message:
+        'is another machine, which would read every prompt and see who asks: name a model on this machine, or a private network in inference.network',
+    }
+  if ((url !== undefined || network !== undefined) && model === undefined)
+    yield {
+      path: ['inference', 'model'],
+      message: `is missing: name a model of the ${url === undefined ? 'network' : 'server'}, here or in RIALTO_INFERENCE_MODEL`,
+    }
+  if (url === undefined && network === undefined && model !== undefined)
+    yield {
+      path: ['inference', 'url'],
+      message: `is missing, and nothing else serves the model "${model}": set it, or RIALTO_INFERENCE_URL, or inference.network, or name no model`,
     }
   if (url === undefined && environment.inferenceKey !== undefined)
     yield {
@@ -147,6 +165,35 @@ function* contradictions(config: ParsedConfigFile, environment: Environment): Ge
       message:
         'is missing, although RIALTO_INFERENCE_KEY is set: set it, or RIALTO_INFERENCE_URL, or unset the key',
     }
+}
+
+/** @throws {ConfigError} when what is configured promises less than what is asked for. */
+async function resolveInference(
+  { inference = {} }: ParsedConfigFile,
+  environment: Environment,
+  folder: string,
+  fail: (issues: readonly ConfigIssue[]) => never,
+): Promise<InferenceConfig> {
+  const url = environment.inferenceUrl ?? inference.url ?? null
+  // What the environment names lies where the command is run, what the file names beside the file.
+  const path =
+    environment.network ?? (inference.network === undefined ? null : resolve(folder, inference.network))
+  const network = path === null ? null : await loadNetwork(path)
+  const privacy = inference.privacy ?? (url === null ? 'private' : 'local')
+  if (url === null && privacy === 'local')
+    fail([
+      {
+        path: ['inference', 'privacy'],
+        message: 'is "local", but no model of this machine is named: set inference.url',
+      },
+    ])
+  return {
+    url,
+    model: environment.inferenceModel ?? inference.model ?? null,
+    key: environment.inferenceKey ?? null,
+    network,
+    privacy,
+  }
 }
 
 async function resolveChain(

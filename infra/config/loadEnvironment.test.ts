@@ -76,7 +76,7 @@ describe('loadEnvironment', () => {
       'http://localhost:6379',
       'is no redis:// or rediss:// URL: write it like redis://localhost:6379',
     ],
-    ['RIALTO_DIR', 'a\0b', 'holds a null character: name a folder'],
+    ['RIALTO_DIR', 'a\0b', 'holds a null character: name a file or folder'],
     ['DATABASE_URL', '', 'is set but empty: give it a value, or unset it'],
     ['RIALTO_DIR', '  ', 'is set but empty: give it a value, or unset it'],
   ])('names %s when it is %j', (name, value, message) => {

@@ -6,6 +6,8 @@ export type Environment = {
   readonly inferenceModel?: string
   /** Secret: sent to the inference server as its bearer token, and shown nowhere. */
   readonly inferenceKey?: string
+  /** A file that describes the private network to use. */
+  readonly network?: string
   readonly rpcUrl?: string
   readonly databaseUrl?: string
   readonly redisUrl?: string
@@ -28,6 +30,8 @@ const printable: Check = (value) =>
     ? null
     : 'holds a space or a character that is not ASCII: check how it was copied'
 
+const path: Check = (value) => (value.includes('\0') ? 'holds a null character: name a file or folder' : null)
+
 /** The URLs that each setting takes, here and in the configuration file. */
 export const urlChecks = {
   inference: urlOf(['http:', 'https:'], 'http://localhost:11434/v1'),
@@ -40,13 +44,11 @@ const VARIABLES: Readonly<Record<keyof Environment, readonly [name: string, chec
   inferenceUrl: ['RIALTO_INFERENCE_URL', urlChecks.inference],
   inferenceModel: ['RIALTO_INFERENCE_MODEL', printable],
   inferenceKey: ['RIALTO_INFERENCE_KEY', printable],
+  network: ['RIALTO_NETWORK', path],
   rpcUrl: ['RIALTO_RPC_URL', urlChecks.rpc],
   databaseUrl: ['DATABASE_URL', urlChecks.database],
   redisUrl: ['REDIS_URL', urlChecks.redis],
-  directory: [
-    'RIALTO_DIR',
-    (value) => (value.includes('\0') ? 'holds a null character: name a folder' : null),
-  ],
+  directory: ['RIALTO_DIR', path],
 }
 
 /**
