@@ -52,10 +52,23 @@ export function judgeSpend(previous: readonly (Spend | undefined)[], spend: Spen
     sameBytes(first.binding, spend.binding)
   )
     return 'repeated'
-  throw new TokenError('NULLIFIER_SPENT', 'A token of this payment was spent already, on something else.', {
+  throw spentElsewhere()
+}
+
+export const spentElsewhere = (): TokenError =>
+  new TokenError('NULLIFIER_SPENT', 'A token of this payment was spent already, on something else.', {
     fix: 'Pay with other tokens. If you did not spend it, ask for its change with the request that did.',
   })
-}
+
+/** A spend of its own memory: the buffers of a caller may be views of a socket's, which are written over. */
+export const copySpend = ({ nullifiers, binding }: Spend): Spend => ({
+  nullifiers: nullifiers.map((nullifier) => Uint8Array.from(nullifier)),
+  binding: Uint8Array.from(binding),
+})
+
+/** Names a spend: the same for the same nullifiers, in any order, with the same binding. */
+export const spendKey = ({ nullifiers, binding }: Spend): string =>
+  [toHex(binding), ...nullifiers.map(toHex).toSorted()].join()
 
 /** @throws {TokenError} `NULLIFIER_TWICE` or `TOKEN_FORMAT` when it is no spend at all. */
 export function requireSpend({ nullifiers, binding }: Spend): void {

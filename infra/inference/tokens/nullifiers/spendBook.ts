@@ -1,7 +1,7 @@
 import { InvariantError } from '../../../../runtime/core/errors.ts'
 import { requireLength, toHex } from '../bytes.ts'
 import { CHANGE_DIGEST_LENGTH } from '../change/changeDigest.ts'
-import { judgeSpend, requireSpend, type Spend } from '../change/spend.ts'
+import { copySpend, judgeSpend, requireSpend, type Spend } from '../change/spend.ts'
 import type { NullifierStore } from './nullifierStore.ts'
 import { requireSettlement, spendSettled, spendUnknown } from './requireSettlement.ts'
 
@@ -74,7 +74,7 @@ export function createSpendBook(parameters: {
         requireSpend(given)
         const holders = holder(given.nullifiers)
         if (judgeSpend(holders, given) === 'fresh') {
-          const spend = copyOf(given)
+          const spend = copySpend(given)
           const at = now()
           const recorded = record({
             kind: 'reserved',
@@ -140,12 +140,6 @@ export function createSpendBook(parameters: {
     },
   }
 }
-
-/** The caller's buffers may be views of a socket's, which are written over. */
-const copyOf = ({ nullifiers, binding }: Spend): Spend => ({
-  nullifiers: nullifiers.map((nullifier) => Uint8Array.from(nullifier)),
-  binding: Uint8Array.from(binding),
-})
 
 const firstOf = ({ nullifiers }: Spend): string => toHex(nullifiers[0] ?? new Uint8Array())
 
