@@ -43,3 +43,18 @@ export class BodyError extends RialtoError {
     this.status = fault === 'too-large' ? 413 : fault === 'stalled' ? 408 : 400
   }
 }
+
+/** A document could not be fetched. */
+export class GetError extends RialtoError {
+  override readonly name = 'GetError'
+  readonly fault: 'timeout' | 'unreachable'
+  /** @param host without the path, which may name somebody */
+  constructor(fault: 'timeout' | 'unreachable', host: string, cause: unknown) {
+    super(
+      fault === 'timeout' ? 'HTTP_GET_TIMEOUT' : 'HTTP_GET_UNREACHABLE',
+      fault === 'timeout' ? `${host} did not answer in time.` : `${host} does not answer as it should.`,
+      { fix: 'Check that it runs and can be reached from here.', retryable: true, details: { host }, cause },
+    )
+    this.fault = fault
+  }
+}
