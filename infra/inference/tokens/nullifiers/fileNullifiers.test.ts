@@ -1,17 +1,13 @@
-import { spawn } from 'node:child_process'
-import { createHash, randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { entryPoint } from '../../../process/entryPoint.ts'
 import type { OpenFile } from '../log/groupCommitLog.ts'
 import { fileNullifiers } from './fileNullifiers.ts'
 import { memoryNullifiers } from './memoryNullifiers.ts'
 import { nullifierStoreSuite, randomDigests, randomSpend, unsettledBy } from './testNullifierStore.ts'
+import { expectToSurviveKill } from './testSurvival.ts'
 
 let folder: string
 let path: string
@@ -191,40 +187,6 @@ describe('a file of nullifiers', () => {
     },
   )
 
-  it('loses nothing that was acknowledged across kill -9', async () => {
-    const acknowledged = new Set<string>()
-    for (let round = 0; round < 3; round++) {
-      const { path: entry, execArgv } = entryPoint(import.meta.url, './testSpender')
-      const child = spawn(process.execPath, [...execArgv, entry, path, String(round * 1_000_000)], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      })
-      const lines = createInterface({ input: child.stdout })
-      const ended = once(child, 'close')
-      lines.on('line', (line) => {
-        acknowledged.add(line)
-        // In the middle of the work, at another moment each time.
-        if (acknowledged.size === (round + 1) * 400 + round * 37) child.kill('SIGKILL')
-      })
-      const [, signal] = await ended
-      expect(signal).toBe('SIGKILL')
-    }
-    const digest = (text: string) => createHash('sha256').update(text).digest()
-    const spendOf = (at: string) => ({
-      nullifiers: [0, 1, 2, 3].map((part) => digest(`token ${at} ${part}`)),
-      binding: digest(`binding ${at}`),
-    })
-    const store = await fileNullifiers(path)
-    for (const line of acknowledged) {
-      const [what, at = ''] = line.split(' ')
-      const reservation = await store.reserve(spendOf(at))
-      expect(reservation.kind).toBe('repeated')
-      if (what === 'settled') expect(reservation).toEqual({ kind: 'repeated', change: Number(at) % 5 })
-      await expect(store.reserve({ ...spendOf(at), binding: randomBytes(32) })).rejects.toThrow(
-        code('NULLIFIER_SPENT'),
-      )
-    }
-    expect([...acknowledged].filter((line) => line.startsWith('repeated'))).toEqual([])
-    expect(acknowledged.size).toBeGreaterThan(1_000)
-    await store.close()
-  })
+  it('loses nothing that was acknowledged across kill -9', () =>
+    expectToSurviveKill(['file', path], () => fileNullifiers(path)))
 })

@@ -28,10 +28,10 @@ export type AnswerCache = {
   put(binding: Uint8Array, answer: Uint8Array, ttlMs: number): Promise<boolean>
   /**
    * @param binding 32 bytes
-   * @returns null when nothing is there, or not any more
+   * @returns undefined when nothing is there, or not any more
    * @throws {TokenError} `TOKEN_FORMAT` or `STORE_UNAVAILABLE`
    */
-  get(binding: Uint8Array): Promise<Uint8Array | null>
+  get(binding: Uint8Array): Promise<Uint8Array | undefined>
   /** Lets go of the resources. */
   close(): Promise<void>
 }

@@ -69,7 +69,7 @@ export function memoryAnswers({
     async get(binding) {
       requireBinding(binding)
       const entry = kept.get(toHex(binding))
-      return entry === undefined || entry.until <= now() ? null : Uint8Array.from(entry.answer)
+      return entry === undefined || entry.until <= now() ? undefined : Uint8Array.from(entry.answer)
     },
     async close() {
       if (sweeping !== null) clearTimeout(sweeping.timer)

@@ -113,7 +113,7 @@ export async function redisAnswers(options: RedisAnswersOptions): Promise<Answer
     async get(binding) {
       requireBinding(binding)
       const answer = await ask(() => redis.getBuffer(`${tag}:a:${toHex(binding)}`))
-      return answer === null ? null : new Uint8Array(answer)
+      return answer === null ? undefined : new Uint8Array(answer)
     },
     async close() {
       end()

@@ -28,7 +28,7 @@ export function answerCacheSuite(parameters: {
     /** Which of the bindings are there, by their place. */
     async function present(bindings: readonly Uint8Array[]): Promise<readonly number[]> {
       const answers = await Promise.all(bindings.map((binding) => cache.get(binding)))
-      return answers.flatMap((answer, at) => (answer === null ? [] : [at]))
+      return answers.flatMap((answer, at) => (answer === undefined ? [] : [at]))
     }
     const bindings = (count: number) => Array.from({ length: count }, () => randomBytes(32))
 
@@ -44,7 +44,7 @@ export function answerCacheSuite(parameters: {
         expect(await cache.put(binding, answers[at] ?? new Uint8Array(), MINUTE)).toBe(true)
       for (const [at, binding] of all.entries())
         expect(await cache.get(binding)).toEqual(Uint8Array.from(answers[at] ?? []))
-      expect(await cache.get(randomBytes(32))).toBe(null)
+      expect(await cache.get(randomBytes(32))).toBeUndefined()
     })
 
     it('1: gives back what was put last', async () => {
@@ -73,7 +73,7 @@ export function answerCacheSuite(parameters: {
     it('2: refuses what is too large, and keeps what was there', async () => {
       const [binding = randomBytes(32)] = bindings(1)
       expect(await cache.put(binding, randomBytes(1_001), MINUTE)).toBe(false)
-      expect(await cache.get(binding)).toBe(null)
+      expect(await cache.get(binding)).toBeUndefined()
       const largest = randomBytes(1_000)
       expect(await cache.put(binding, largest, MINUTE)).toBe(true)
       expect(await cache.put(binding, randomBytes(1_001), MINUTE)).toBe(false)
