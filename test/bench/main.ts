@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
+import { benchCodecs } from './codecs.ts'
 import { benchDecision } from './decision.ts'
 import { type Result, table } from './measure.ts'
 import { benchQueue } from './queue.ts'
@@ -18,7 +19,8 @@ async function run(where: string, redisUrl: string | null): Promise<Result[]> {
   }
 }
 
-const results = await run('embedded queue', null)
+const results = await benchCodecs()
+results.push(...(await run('embedded queue', null)))
 const redis = await openRedis()
 if (redis === null)
   process.stderr.write(

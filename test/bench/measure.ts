@@ -19,7 +19,7 @@ export type Result = {
   readonly name: string
   /** What it is compared with, measured in the same run. */
   readonly floor: string
-  readonly unit: 'ms' | 'per second'
+  readonly unit: 'µs' | 'ms' | 'per second'
   readonly ours: number
   readonly theirs: number
   /** How many times the floor's time it takes, or what part of the floor's rate it reaches. */
