@@ -139,6 +139,15 @@ describe.runIf(server !== '')(
         await database.drop()
       })
 
+      it('refuses a server whose transactions do not see what others committed', async () => {
+        const pool = new Pool({
+          connectionString: url,
+          options: '-c default_transaction_isolation=serializable',
+        })
+        await expect(postgresNullifiers({ pool })).rejects.toThrow(code('STORE_REFUSED'))
+        await pool.end()
+      })
+
       it('refuses a server whose commits are not durable', async () => {
         const pool = new Pool({ connectionString: url, options: '-c synchronous_commit=off' })
         expect(await failure(postgresNullifiers({ pool }))).toMatchObject({
@@ -297,6 +306,27 @@ describe.runIf(server !== '')(
         await proxy.mend()
         const again = await Promise.all(Array.from({ length: 10 }, () => store.reserve(spend)))
         expect(again.filter(({ kind }) => kind === 'fresh')).toHaveLength(1)
+      })
+
+      it('knows a doubtful reservation again behind another spend of its token', async () => {
+        const spend = randomSpend()
+        const cut = proxy.cutAtAnswer()
+        await expect(store.reserve(spend)).rejects.toThrow(code('STORE_UNAVAILABLE'))
+        await cut
+        await proxy.mend()
+        const thief = { ...spend, binding: randomBytes(32) }
+        const results = await Promise.allSettled([
+          store.reserve(thief),
+          store.reserve(spend),
+          store.reserve(thief),
+          store.reserve(spend),
+        ])
+        expect(results).toEqual([
+          { status: 'rejected', reason: code('NULLIFIER_SPENT') },
+          { status: 'fulfilled', value: { kind: 'fresh' } },
+          { status: 'rejected', reason: code('NULLIFIER_SPENT') },
+          { status: 'fulfilled', value: unsettledBy('here') },
+        ])
       })
 
       it('gives a doubtful reservation to nobody when it was settled elsewhere', async () => {

@@ -113,8 +113,7 @@ export async function postgresNullifiers(options: PostgresNullifiersOptions): Pr
 
   const doubts = createDoubts(MOST_DOUBTS)
 
-  async function attempt(spend: Spend): Promise<FoundRow> {
-    const id = doubts.take(spend) ?? randomUUID()
+  async function attempt(spend: Spend, id: string): Promise<FoundRow> {
     try {
       return await reservations.add({ spend, attempt: id })
     } catch (error) {
@@ -132,17 +131,21 @@ export async function postgresNullifiers(options: PostgresNullifiersOptions): Pr
 
   async function reserve(spend: Spend): Promise<FoundRow> {
     const keys = spend.nullifiers.map(toHex)
-    const before = Promise.all(new Set(keys.flatMap((key) => pending.get(key) ?? []))).then(
-      (sets) => new Set(keys.filter((key) => sets.some((taken) => taken.has(key)))),
-    )
-    const row = before.then((taken) => (taken.size > 0 ? lookups.add({ spend }) : attempt(spend)))
-    const after = before.then(async (taken) => (taken.size > 0 ? taken : takenOf(await row, keys)))
+    const before = Promise.all(new Set(keys.flatMap((key) => pending.get(key) ?? []))).then((sets) => {
+      const taken = keys.filter((key) => sets.some((each) => each.has(key)))
+      const doubt = doubts.take(spend)
+      // What is taken may be so by this very spend, in an attempt that nobody was told of.
+      return taken.length > 0 && doubt === undefined
+        ? { taken: new Set(taken), row: lookups.add({ spend }) }
+        : { taken: null, row: attempt(spend, doubt ?? randomUUID()) }
+    })
+    const after = before.then(async ({ taken, row }) => taken ?? takenOf(await row, keys))
     for (const key of keys) pending.set(key, after)
     const leave = () => {
       for (const key of keys) if (pending.get(key) === after) pending.delete(key)
     }
     after.then(leave, leave)
-    return row
+    return (await before).row
   }
 
   async function exists(text: string, key: Uint8Array): Promise<boolean> {
@@ -150,11 +153,11 @@ export async function postgresNullifiers(options: PostgresNullifiersOptions): Pr
   }
 
   const underWay = new Set<Promise<unknown>>()
-  let closed = false
+  let closing: Promise<void> | null = null
 
   /** What was begun before the store is closed is served. */
   function serve<Result>(work: () => Promise<Result>): Promise<Result> {
-    if (closed) throw new InvariantError('The store is closed.')
+    if (closing !== null) throw new InvariantError('The store is closed.')
     const result = work()
     underWay.add(result)
     const done = () => underWay.delete(result)
@@ -193,11 +196,9 @@ export async function postgresNullifiers(options: PostgresNullifiersOptions): Pr
       const key = Uint8Array.from(digest)
       return serve(() => exists('SELECT FROM rialto_nullifiers.signed WHERE digest = $1', key))
     },
-    async close() {
-      if (closed) return
-      closed = true
-      await Promise.allSettled(underWay)
-      await end()
+    close() {
+      closing ??= Promise.allSettled(underWay).then(end)
+      return closing
     },
   }
 }

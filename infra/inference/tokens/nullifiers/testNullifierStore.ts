@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto'
+import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { RialtoError } from '../../../../runtime/core/errors.ts'
 import { CHANGE_DIGEST_LENGTH } from '../change/changeDigest.ts'
 import type { Spend } from '../change/spend.ts'
+import { memoryNullifiers } from './memoryNullifiers.ts'
 import type { NullifierStore } from './nullifierStore.ts'
 
 /** A spend of random tokens. */
@@ -226,6 +229,56 @@ export function nullifierStoreSuite(name: string, open: () => Promise<NullifierS
       for (const each of [spend, other])
         expect(await store.reserve(each)).toEqual({ kind: 'repeated', change: 2 })
       expect(await Promise.all(digests.map((digest) => store.wasSigned(digest)))).toEqual([true, true])
+    })
+
+    it('agrees with the twin in memory on whatever happens one after the other', async () => {
+      const place = fc.nat(5)
+      const spend = fc.record({ tokens: fc.uniqueArray(place, { maxLength: 3 }), binding: fc.nat(1) })
+      const step = fc.oneof(
+        fc.record({ kind: fc.constant('reserve' as const), spend }),
+        fc.record({
+          kind: fc.constant('settle' as const),
+          spend,
+          change: fc.nat(3),
+          digests: fc.uniqueArray(place, { maxLength: 3 }),
+        }),
+        fc.record({ kind: fc.constant('isSpent' as const), place }),
+        fc.record({ kind: fc.constant('wasSigned' as const), place }),
+      )
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
+          // A universe of its own for every run, since nothing is ever forgotten.
+          const tokens = Array.from({ length: 6 }, () => randomBytes(32))
+          const bindings = [randomBytes(32), randomBytes(32)]
+          const digests = randomDigests(6)
+          const pick = (all: readonly Uint8Array[], at: number) => all[at] ?? randomBytes(32)
+          const toSpend = (given: { tokens: readonly number[]; binding: number }): Spend => ({
+            nullifiers: given.tokens.map((at) => pick(tokens, at)),
+            binding: pick(bindings, given.binding),
+          })
+          const twin = memoryNullifiers({ owner: store.owner })
+          for (const each of steps) {
+            const [answer, expected] = await Promise.all(
+              [store, twin].map(async (judge) => {
+                try {
+                  if (each.kind === 'isSpent') return await judge.isSpent(pick(tokens, each.place))
+                  if (each.kind === 'wasSigned') return await judge.wasSigned(pick(digests, each.place))
+                  if (each.kind === 'reserve') {
+                    const reservation = await judge.reserve(toSpend(each.spend))
+                    return 'age' in reservation ? { ...reservation, age: null } : reservation
+                  }
+                  const signed = each.digests.map((at) => pick(digests, at))
+                  return (await judge.settle(toSpend(each.spend), each.change, signed)) ?? 'settled'
+                } catch (error) {
+                  return error instanceof RialtoError ? error.code : expect.unreachable(String(error))
+                }
+              }),
+            )
+            expect(answer).toEqual(expected)
+          }
+        }),
+        { numRuns: 60 },
+      )
     })
   })
 }

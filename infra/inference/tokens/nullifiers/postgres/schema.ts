@@ -218,7 +218,7 @@ const MOST_TRIES = 10
  * @throws {TokenError} `STORE_NOT_DURABLE`, `STORE_REFUSED` or `STORE_UNAVAILABLE`
  */
 export async function openSchema(pool: Pool, where: string): Promise<void> {
-  await requireDurable(pool, where)
+  await requireServer(pool, where)
   for (let tries = 1; ; tries++) {
     const version = await readVersion(pool, where)
     if (version === VERSION) return
@@ -237,11 +237,12 @@ export async function openSchema(pool: Pool, where: string): Promise<void> {
   }
 }
 
-async function requireDurable(pool: Pool, where: string): Promise<void> {
+async function requireServer(pool: Pool, where: string): Promise<void> {
   const { rows } = await pool
-    .query<{ name: string; number: number; fsync: string; synchronous: string }>(
+    .query<{ name: string; number: number; fsync: string; synchronous: string; isolation: string }>(
       `SELECT version() AS name, current_setting('server_version_num')::int AS number,
-              current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous`,
+              current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous,
+              current_setting('transaction_isolation') AS isolation`,
     )
     .catch((error) => {
       throw toStoreError(error, where)
@@ -250,6 +251,12 @@ async function requireDurable(pool: Pool, where: string): Promise<void> {
   if (server === undefined || server.number < OLDEST_SERVER)
     throw new TokenError('STORE_REFUSED', `The PostgreSQL at ${where} is older than version 14.`, {
       fix: 'Use PostgreSQL 14 or later.',
+      details: { where },
+    })
+  // Each statement of a function has to see what others committed before it.
+  if (server.isolation !== 'read committed')
+    throw new TokenError('STORE_REFUSED', `Transactions at ${where} are ${server.isolation} by default.`, {
+      fix: 'Set default_transaction_isolation to "read committed" for the user of the nullifiers.',
       details: { where },
     })
   if (/pglite|emscripten/i.test(server.name))
