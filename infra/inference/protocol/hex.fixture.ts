@@ -1,11 +1,13 @@
-/** Bytes in hexadecimal; blanks are for the reader. */
+// Without `Buffer`, since the browser runs the vectors too.
+
+/** Bytes in hexadecimal; blanks between them are for the reader. */
 export function fromHex(text: string): Uint8Array {
-  return new Uint8Array(Buffer.from(text.replaceAll(/\s/g, ''), 'hex'))
+  return Uint8Array.from(text.match(/[0-9a-f]{2}/gi) ?? [], (byte) => Number.parseInt(byte, 16))
 }
 
 /** Hexadecimal of bytes. */
 export function toHex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex')
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
 /** UTF-8 of a string. */
