@@ -13,19 +13,16 @@ const situation: Situation = {
   schema: SITUATION_SCHEMA_ID,
   healthFactor: 1.1,
   hardFloor: 1.08,
-  trigger: 1.15,
   target: 1.3,
   horizonBlocks: 50,
-  returnsBps: [],
-  poolDeviationBps: null,
-  gasCostBps: 1,
-  liquidation: { thresholdBps: 8_250, bonusBps: 500, closeFactorBps: 5_000 },
+  market: { volatilityBps: 20, driftBps: 0, poolDeviationBps: 0 },
+  liquidation: { bonusBps: 750, closeFactorBps: 5_000 },
   candidates: [
     {
       id: 'c1',
-      kind: 'repay',
+      kind: 'protect',
       sizeBounds: [1, 100],
-      projections: [{ size: 1, healthFactorAfter: 1.1, costBps: 1, debtAfter: 0.9 }],
+      projections: [{ size: 50, healthFactorAfter: 1.2, costBps: 30, debtAfter: 1 }],
     },
   ],
 }
@@ -41,7 +38,7 @@ describe('askModel', () => {
 
   it('says when it makes a call, and what came of it', async () => {
     expect(await ask(new AbortController().signal)).toEqual({
-      outcome: { candidate: 'c1', size: 1, reason: 'As told.' },
+      outcome: { candidate: 'c1', size: 10, reason: 'As told.' },
       calls: 1,
     })
   })

@@ -34,7 +34,9 @@ import {
 } from '../../runtime/protocols/uniswap-v3/quote.ts'
 import type { GuardianSettings } from './options.ts'
 import { gasCost, poolsOf, type Scene } from './scene.ts'
-import type { CandidateKind } from './schema.ts'
+
+/** What can be done about a position. */
+export type CandidateKind = 'repay' | 'add-collateral' | 'deleverage' | 'wait'
 
 /** What a candidate of a size would do, to the wei. */
 export type Step = {
@@ -68,8 +70,8 @@ const MOST_CANDIDATES = 16
  * wallet, add collateral from the wallet, deleverage through a pool, wait.
  *
  * A size is feasible when the protocols would carry it out, it lifts the health factor by at least
- * {@link LEAST_GAIN}, and it costs less than liquidations of all the debt would take. Where some size of a candidate lifts the health factor to the floor, its smaller sizes are left out: they would only have to be
- * followed by another.
+ * {@link LEAST_GAIN}, and it costs less than liquidations of all the debt would take. Where some size of a candidate
+ * lifts the health factor to the floor, its smaller sizes are left out: they would only have to be followed by another.
  *
  * A pure function of the scene. Waiting is always there, and always last.
  */

@@ -33,7 +33,7 @@ describe('checkpoints', () => {
   }
 
   it('hold the choice, and nothing of the prompt, the completion or the snapshot', async () => {
-    model.script = says({ candidate: 'c2', size: 40, reason: 'Falling fast.', private: 'chain of thought' })
+    model.script = says({ candidate: 'c1', size: 90, reason: 'Falling fast.', private: 'chain of thought' })
     const checkpointer = new SpyingSaver()
     await analyse(guardianOf({ checkpointer }), worried)
     const written = checkpointer.written.join('\n')
@@ -44,10 +44,10 @@ describe('checkpoints', () => {
   })
 
   it('answer a run that is delivered again without asking again', async () => {
-    model.script = says({ candidate: 'c2', size: 40, reason: 'Falling fast.' })
+    model.script = says({ candidate: 'c1', size: 90, reason: 'Falling fast.' })
     const checkpointer = new MemorySaver()
     const first = await analyse(guardianOf({ checkpointer }), worried)
-    model.script = says({ candidate: 'c3', size: 0, reason: 'Changed my mind.' })
+    model.script = says({ candidate: 'c2', size: 0, reason: 'Changed my mind.' })
     const second = await analyse(guardianOf({ checkpointer }), worried)
     expect(second).toEqual(first)
     expect(model.bodies).toHaveLength(1)
@@ -58,7 +58,7 @@ describe('checkpoints', () => {
     // The first answer was lost with the process, so it is asked again.
     ['while the model was asked', 'ask', 2],
   ])('let a run go on that died %s', async (_, next, calls) => {
-    model.script = says({ candidate: 'c2', size: 40, reason: 'Falling fast.' })
+    model.script = says({ candidate: 'c1', size: 90, reason: 'Falling fast.' })
     const whole = await analyse(guardianOf({ checkpointer: new MemorySaver() }), worried)
     model.bodies.length = 0
     const checkpointer = new DyingSaver(next)

@@ -7,19 +7,16 @@ const situation: Situation = {
   schema: SITUATION_SCHEMA_ID,
   healthFactor: 1.08,
   hardFloor: 1.08,
-  trigger: 1.15,
   target: 1.3,
   horizonBlocks: 50,
-  returnsBps: [],
-  poolDeviationBps: null,
-  gasCostBps: 1,
-  liquidation: { thresholdBps: 8_250, bonusBps: 500, closeFactorBps: 5_000 },
+  market: { volatilityBps: 20, driftBps: 0, poolDeviationBps: 0 },
+  liquidation: { bonusBps: 750, closeFactorBps: 5_000 },
   candidates: [
     {
       id: 'c1',
-      kind: 'repay',
-      sizeBounds: [20, 80],
-      projections: [{ size: 20, healthFactorAfter: 1.1, costBps: 1, debtAfter: 0.9 }],
+      kind: 'protect',
+      sizeBounds: [1, 50],
+      projections: [{ size: 50, healthFactorAfter: 1.2, costBps: 30, debtAfter: 1 }],
     },
     {
       id: 'c2',
@@ -35,10 +32,10 @@ describe('judgeAnswer', () => {
     judgeAnswer({ ...situation, healthFactor }, { candidate, size, reason: '' })
 
   it('takes both ends of the bounds and nothing beyond', () => {
-    expect(judge('c1', 20)).toBeNull()
-    expect(judge('c1', 80)).toBeNull()
-    expect(judge('c1', 19)).toBe('SIZE_OUT_OF_BOUNDS')
-    expect(judge('c1', 81)).toBe('SIZE_OUT_OF_BOUNDS')
+    expect(judge('c1', 1)).toBeNull()
+    expect(judge('c1', 50)).toBeNull()
+    expect(judge('c1', 0)).toBe('SIZE_OUT_OF_BOUNDS')
+    expect(judge('c1', 51)).toBe('SIZE_OUT_OF_BOUNDS')
     expect(judge('c1', 20.5)).toBe('SIZE_OUT_OF_BOUNDS')
     expect(judge('c1', Number.NaN)).toBe('SIZE_OUT_OF_BOUNDS')
   })

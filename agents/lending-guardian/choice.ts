@@ -31,7 +31,7 @@ export type FallbackReason = (typeof fallbackReasons)[number]
 export type Choice = {
   /** The candidate's id. */
   readonly candidate: string
-  /** Per cent of its maximum. */
+  /** Per cent of its maximum, the exact step. */
   readonly size: number
   readonly source: 'model' | 'fallback' | 'rule'
   /** Set exactly when `source` is `fallback`. */

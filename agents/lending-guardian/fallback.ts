@@ -4,7 +4,7 @@ import type { Thresholds } from './options.ts'
 import type { Scene } from './scene.ts'
 
 /** A candidate and one of its sizes. */
-export type Pick = { readonly candidate: FeasibleCandidate; readonly step: Step }
+export type Picked = { readonly candidate: FeasibleCandidate; readonly step: Step }
 
 /**
  * The deterministic rule, which needs no model: protection goes on by it when there is none.
@@ -18,14 +18,14 @@ export function chooseByRule(
   scene: Scene,
   candidates: readonly FeasibleCandidate[],
   thresholds: Thresholds,
-): Pick {
+): Picked {
   const waiting = candidates.find(({ kind }) => kind === 'wait')
   if (waiting === undefined) throw new InvariantError('Waiting is always a candidate.')
   const acting = candidates.filter(({ kind }) => kind !== 'wait')
   if (scene.healthFactor >= thresholds.trigger || acting.length === 0)
     return { candidate: waiting, step: waiting.steps[0] }
 
-  const reaching = acting.flatMap((candidate): Pick[] => {
+  const reaching = acting.flatMap((candidate): Picked[] => {
     const step = candidate.steps.find(({ account }) => account.healthFactor >= thresholds.target)
     return step === undefined ? [] : [{ candidate, step }]
   })
@@ -35,13 +35,13 @@ export function chooseByRule(
 }
 
 /** Negative when `a` is better. */
-type Order = (a: Pick, b: Pick) => number
+type Order = (a: Picked, b: Picked) => number
 
 const compare = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0)
 const cheaper: Order = (a, b) => compare(a.step.cost, b.step.cost)
 const higher: Order = (a, b) => compare(b.step.account.healthFactor, a.step.account.healthFactor)
 
-function best(picks: readonly Pick[], order: Order): Pick {
+function best(picks: readonly Picked[], order: Order): Picked {
   // Array.prototype.sort is stable: among equals the first stays first.
   const [first] = picks.toSorted(order)
   if (first === undefined) throw new InvariantError('There is nothing to choose from.')

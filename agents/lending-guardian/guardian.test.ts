@@ -83,7 +83,7 @@ describe('without thought', () => {
 
 describe('with a model that answers', () => {
   it('proposes what the model chose, with amounts that only code made', async () => {
-    model.script = says({ candidate: 'c2', size: 40, reason: 'Falling fast.' })
+    model.script = says({ candidate: 'c1', size: 90, reason: 'Falling fast.' })
     const analysis = await analyse(guardianOf(), worried)
     expect(analysis).toMatchObject({
       source: 'model',
@@ -91,7 +91,7 @@ describe('with a model that answers', () => {
       candidates: 3,
       inferenceCalls: 1,
       model: 'scripted',
-      // 40 % of a debt of 12,000 USDC.
+      // Nine tenths of the way from 1.10 to 1.30 take 40 % of a debt of 12,000 USDC.
       proposal: {
         kind: 'deleverage',
         repayAmount: 4_800_000_000n,
@@ -107,7 +107,7 @@ describe('with a model that answers', () => {
   })
 
   it('waits when the model says so above the hard floor', async () => {
-    model.script = says({ candidate: 'c3', size: 0, reason: 'It is calm.' })
+    model.script = says({ candidate: 'c2', size: 0, reason: 'It is calm.' })
     expect(await analyse(guardianOf(), worried)).toMatchObject({
       source: 'model',
       proposal: { kind: 'nothing' },
@@ -117,7 +117,7 @@ describe('with a model that answers', () => {
 
   it('keeps a model’s words as one quoted, bounded line and nothing else', async () => {
     const reason = `Line\u2028one\n\u001b]0;title\u0007 “transfer everything to 0x${'ab'.repeat(20)}” \u202e${'x'.repeat(5_000)}`
-    model.script = says({ candidate: 'c3', size: 0, reason })
+    model.script = says({ candidate: 'c2', size: 0, reason })
     const analysis = await analyse(guardianOf(), worried)
     expect(analysis.proposal.kind).toBe('nothing')
     expect(analysis.reason).toContain("The model: “Line one ]0;title 'transfer everything")
@@ -144,13 +144,13 @@ describe('with a model that does not', () => {
     ['nonsense', says('Buy low, sell high!'), 'UNREADABLE'],
     ['JSON of another shape', says({ action: 'buy' }), 'UNREADABLE'],
     ['a size that is no number', says({ candidate: 'c1', size: 'half', reason: '' }), 'UNREADABLE'],
-    ['a size between the steps', says({ candidate: 'c2', size: 40.5, reason: '' }), 'UNREADABLE'],
+    ['a size between the steps', says({ candidate: 'c1', size: 40.5, reason: '' }), 'UNREADABLE'],
     ['nothing', says(''), 'UNREADABLE'],
     ['a refusal', says('', { content: null, refusal: 'I cannot give financial advice.' }), 'UNREADABLE'],
     ['a candidate that there is not', says({ candidate: 'c9', size: 10, reason: '' }), 'UNKNOWN_CANDIDATE'],
     ['the name of a prototype', says({ candidate: '__proto__', size: 10, reason: '' }), 'UNKNOWN_CANDIDATE'],
     ['a size out of bounds', says({ candidate: 'c1', size: 0, reason: '' }), 'SIZE_OUT_OF_BOUNDS'],
-    ['a size for waiting', says({ candidate: 'c3', size: 50, reason: '' }), 'SIZE_OUT_OF_BOUNDS'],
+    ['a size for waiting', says({ candidate: 'c2', size: 50, reason: '' }), 'SIZE_OUT_OF_BOUNDS'],
     [
       'status 500',
       (response) => {
@@ -213,7 +213,7 @@ describe('with a model that does not', () => {
   })
 
   it('falls back when the model would wait under the hard floor', async () => {
-    model.script = says({ candidate: 'c3', size: 0, reason: 'Patience.' })
+    model.script = says({ candidate: 'c2', size: 0, reason: 'Patience.' })
     const analysis = await analyse(guardianOf(), urgent)
     expect(analysis).toMatchObject({
       source: 'fallback',
@@ -294,7 +294,7 @@ describe('with a model that does not', () => {
 
 describe('the same snapshot', () => {
   it('gives the same analysis', async () => {
-    model.script = says({ candidate: 'c2', size: 33, reason: 'Same.' })
+    model.script = says({ candidate: 'c1', size: 33, reason: 'Same.' })
     const all = await Promise.all([1, 2, 3].map(() => analyse(guardianOf(), structuredClone(worried))))
     expect(
       new Set(

@@ -10,9 +10,15 @@ import type {
 import { BPS, toNumber } from '../../runtime/core/units.ts'
 import { debtBalance, suppliedBalance } from '../../runtime/protocols/aave-v3/interest.ts'
 import { spotPriceUsd } from '../../runtime/protocols/uniswap-v3/price.ts'
-import { DEVIATION_CAP_BPS, DEVIATION_STEP_BPS, MAX_RETURNS } from './schema.ts'
 
 // What the market did and does, as numbers for statistics. Only operations that are exact on every machine.
+
+/** How many of the latest returns are looked at. */
+const MAX_RETURNS = 64
+/** The pool's deviation from the oracle is measured in multiples of this many basis points. */
+const DEVIATION_STEP_BPS = 10
+/** Deviations beyond this are taken for this. */
+const DEVIATION_CAP_BPS = 2_000
 
 /** Why the prices that a position is valued at cannot be acted on. */
 export type PriceProblem = 'no price' | 'a stale price' | 'a price that the market contradicts'
@@ -53,7 +59,7 @@ const findReading = (oracles: readonly OracleReading[], asset: Address): OracleR
  */
 export function recentReturnsBps(
   snapshot: Snapshot,
-  position: PositionState,
+  position: Pick<PositionState, 'reserves'>,
   blockSeconds: number,
 ): readonly number[] {
   const parts = position.reserves.flatMap((part) => weigh(part, snapshot))

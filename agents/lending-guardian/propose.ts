@@ -3,11 +3,10 @@ import { InvariantError } from '../../runtime/core/errors.ts'
 import type { Intent } from '../../runtime/core/intent.ts'
 import type { Snapshot } from '../../runtime/core/snapshot.ts'
 import { formatUsd, formatWad, MAX_UINT256, type Wad } from '../../runtime/core/units.ts'
-import type { FeasibleCandidate, Step } from './candidates.ts'
+import type { CandidateKind, FeasibleCandidate, Step } from './candidates.ts'
 import type { Choice, FallbackReason } from './choice.ts'
 import type { GuardianSettings } from './options.ts'
 import type { Scene } from './scene.ts'
-import type { CandidateKind } from './schema.ts'
 
 /** To leave everything as it is. */
 export const nothing = (snapshot: Snapshot, { validForBlocks }: GuardianSettings): Intent => ({

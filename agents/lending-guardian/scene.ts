@@ -16,7 +16,9 @@ export type Scene = {
   /** The reserve with the most collateral, and the one with the most debt. */
   readonly collateral: ReserveState
   readonly debt: ReserveState
+  /** What prices did to this position's health factor, and to that of anyone with this collateral and this debt alone. */
   readonly returnsBps: readonly number[]
+  readonly marketReturnsBps: readonly number[]
   readonly poolDeviationBps: number | null
   /** What a unit of gas costs, in dollars with 8 + 18 decimals: dollars per ether times wei. */
   readonly gasPrice: bigint
@@ -61,10 +63,29 @@ export function gather(
     collateral,
     debt,
     returnsBps: recentReturnsBps(snapshot, position, settings.blockSeconds),
+    marketReturnsBps: recentReturnsBps(snapshot, onlyPair(collateral, debt), settings.blockSeconds),
     poolDeviationBps: poolDeviationBps(deepestPool(snapshot, collateral, debt), collateral, debt),
     gasPrice: (snapshot.block.baseFeePerGas + settings.priorityFee) * native.price,
   }
 }
+
+/** One whole token of each. */
+const onlyPair = (collateral: ReserveState, debt: ReserveState): Pick<PositionState, 'reserves'> => ({
+  reserves: [
+    {
+      asset: collateral.asset,
+      scaledATokenBalance: 10n ** BigInt(collateral.decimals),
+      scaledVariableDebt: 0n,
+      usedAsCollateral: true,
+    },
+    {
+      asset: debt.asset,
+      scaledATokenBalance: 0n,
+      scaledVariableDebt: 10n ** BigInt(debt.decimals),
+      usedAsCollateral: false,
+    },
+  ],
+})
 
 /** What that much gas costs, rounded up. */
 export const gasCost = (scene: Scene, gas: bigint): Usd => usd(mulDiv(scene.gasPrice, gas, 10n ** 18n, 'up'))

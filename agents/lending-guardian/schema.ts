@@ -1,50 +1,66 @@
 import { z } from 'zod'
 
 /** The version of the situation's shape. An analyst answers only what it knows how to read. */
-export const SITUATION_SCHEMA_ID = 'rialto.situation/v1'
+export const SITUATION_SCHEMA_ID = 'rialto.situation/v2'
 
+// Everything a situation can say is one of a few values. What is finer than these would tell who asks: on a public
+// chain an exact health factor, debt or wallet belongs to one address.
+
+/** Health factors are rounded down to one of these, to the hard floor or to the target: fine where danger is, coarse where none is. */
+export const HEALTH_FACTOR_RUNGS = [
+  0, 0.5, 0.8, 0.9, 0.95, 1, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2, 3, 5, 10,
+] as const
 /** Health factors above this are written as this: how far beyond safe a position is tells nothing but its owner. */
 export const HEALTH_FACTOR_CAP = 10
-/** How many of the latest returns a situation may carry. */
-export const MAX_RETURNS = 64
-/** The pool's deviation from the oracle is written in multiples of this many basis points. */
-export const DEVIATION_STEP_BPS = 10
-/** Deviations beyond this are written as this. */
-export const DEVIATION_CAP_BPS = 2_000
-/** Costs beyond the whole equity are written as the whole equity. */
-export const COST_CAP_BPS = 10_000
-/** What gas may be said to cost, in basis points of the debt; the true cost is rounded up to one of these. */
-export const GAS_COST_BUCKETS_BPS = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000] as const
+/** How far there may be said to be a way, in per cent of the way to the target, rounded down. */
+export const REACHES = [50, 100] as const
+/** The sizes that projections are shown at, in per cent of the way to the target. */
+export const PROJECTED_SIZES = [25, 50, 75, 100] as const
+/** What going there may be said to cost, in basis points of the debt, rounded up. */
+export const COST_BUCKETS_BPS = [0, 10, 30, 100, 300, 1_000] as const
+/** What the market did is written in multiples of this many basis points, rounded away from zero. */
+export const MARKET_STEP_BPS = 5
+/** How much of the debt may be said to be left at the end of the way, as a part of the debt now, rounded up. */
+export const DEBT_LEFT_BUCKETS = [0.4, 0.7, 1] as const
+/** How far under the oracle a pool may be said to trade, in basis points, rounded away from zero. */
+export const DEVIATION_BUCKETS_BPS = [0, -25, -50, -100, -200, -500, -1_000, -2_000] as const
+/** What a liquidator may be said to receive beyond the debt, in basis points, rounded up. */
+export const BONUS_BUCKETS_BPS = [750, 1_500, 10_000] as const
 
 const percent = z.number().int().min(0).max(100)
-const basisPoints = z.number().int().min(0).max(10_000)
+/** A threshold of the owner's policy, or what follows from one. */
 const healthFactor = z.number().min(0).max(HEALTH_FACTOR_CAP).multipleOf(0.01)
 
-/** What a candidate does. `wait` is always among the candidates, so that saying nothing is never the only way to wait. */
-const candidateKindSchema = z.enum(['repay', 'deleverage', 'add-collateral', 'wait'])
+/**
+ * What a candidate does: `protect` goes some of the way to the target, `wait` leaves everything as it is.
+ *
+ * By which way there (from the wallet, by more collateral, through a swap) is not asked: what somebody holds in a
+ * wallet tells who they are, and the cheapest way is a matter of exact figures, which code decides at home.
+ */
+const candidateKindSchema = z.enum(['protect', 'wait'])
 
-/** What a candidate would lead to at one size, as the protocols' pure math projects it. */
+/** What a candidate would lead to at one size. */
 const projectionSchema = z.strictObject({
-  /** Per cent of the candidate's maximum. */
-  size: percent,
-  /** Rounded down to 0.01 and capped at {@link HEALTH_FACTOR_CAP}. */
+  /** Per cent of the way from the health factor to the target. */
+  size: z.literal([0, ...PROJECTED_SIZES]),
+  /** The least that it ends at. */
   healthFactorAfter: healthFactor,
-  /** Gas, fees and slippage, in basis points of the equity now, rounded up. */
-  costBps: z.number().int().min(0).max(COST_CAP_BPS),
-  /** The debt afterwards as a part of the debt now, rounded up to 0.01. */
-  debtAfter: z.number().min(0).max(1).multipleOf(0.01),
+  /** Gas, fees and slippage, in basis points of the debt now. */
+  costBps: z.literal(COST_BUCKETS_BPS),
+  /** The most that is owed afterwards, as a part of the debt now. */
+  debtAfter: z.number().min(0).max(1).multipleOf(0.05),
 })
 
 const candidateSchema = z.strictObject({
-  id: z.string().regex(/^c[1-9]\d?$/),
+  id: z.literal(['c1', 'c2']),
   kind: candidateKindSchema,
-  /** The smallest and largest size that may be chosen, in per cent of the candidate's maximum, both included. */
-  sizeBounds: z.tuple([percent, percent]),
-  projections: z.array(projectionSchema).min(1).max(8),
+  /** The smallest and largest size that may be chosen, both included. */
+  sizeBounds: z.tuple([z.literal([0, 1]), z.literal([0, ...REACHES])]),
+  projections: z.array(projectionSchema).min(1).max(PROJECTED_SIZES.length),
 })
 
 /**
- * All that a model learns of a position: ratios and coarse buckets.
+ * All that a model learns of a position: to which class it belongs, and what follows from the class.
  *
  * The schema is strict and its steps are coarse on purpose. There is no place in it for an address, an amount,
  * a block, a hash or a time, so a caller who puts one in fails here and not in a stranger's log.
@@ -54,44 +70,31 @@ const candidateSchema = z.strictObject({
 export const situationSchema = z
   .strictObject({
     schema: z.literal(SITUATION_SCHEMA_ID),
-    /** Rounded down to 0.01. Under 1 the position can be liquidated. */
+    /** Rounded down: to one of {@link HEALTH_FACTOR_RUNGS}, the hard floor or the target. Under 1 it can be liquidated. */
     healthFactor,
     /** Under this health factor waiting is not allowed. */
     hardFloor: healthFactor,
-    /** Under this health factor the agent thinks of acting. */
-    trigger: healthFactor,
     /** The health factor to come back to. */
     target: healthFactor,
     /** How many blocks the decision should hold for. */
     horizonBlocks: z.number().int().min(1).max(1_024),
-    /**
-     * Per-block changes of the health factor that prices alone caused, oldest first, in basis points rounded to
-     * one: what collateral over debt returned with the balances held still.
-     */
-    returnsBps: z.array(z.number().int().min(-10_000).max(10_000)).max(MAX_RETURNS),
-    /**
-     * How far the pool's price of the collateral lies from the oracle's, in multiples of
-     * {@link DEVIATION_STEP_BPS}; negative where the pool is lower. Null where no pool can tell.
-     */
-    poolDeviationBps: z
-      .number()
-      .int()
-      .min(-DEVIATION_CAP_BPS)
-      .max(DEVIATION_CAP_BPS)
-      .multipleOf(DEVIATION_STEP_BPS)
-      .nullable(),
-    /** What one transaction costs in gas, in basis points of the debt, rounded up to a bucket. */
-    gasCostBps: z.literal(GAS_COST_BUCKETS_BPS),
-    /** The protocol's public parameters for this collateral. */
-    liquidation: z.strictObject({
-      /** The part of the collateral's value that counts against the debt. */
-      thresholdBps: basisPoints.min(1),
-      /** What a liquidator receives beyond the debt that it repays. */
-      bonusBps: basisPoints,
-      /** The part of the debt that one liquidation may repay. */
-      closeFactorBps: basisPoints,
+    /** What prices of the main collateral in the main debt did in the latest blocks: public, and nobody's own mix. */
+    market: z.strictObject({
+      /** Standard deviation of one block's move. */
+      volatilityBps: z.number().int().min(0).max(10_000).multipleOf(MARKET_STEP_BPS),
+      /** The mean of one block's move where it is a fall beyond its own standard error, else zero. */
+      driftBps: z.number().int().min(-10_000).max(0).multipleOf(MARKET_STEP_BPS),
+      /** How far the pool's price of the collateral lies under the oracle's. Zero where it does not, or none can tell. */
+      poolDeviationBps: z.literal(DEVIATION_BUCKETS_BPS),
     }),
-    candidates: z.array(candidateSchema).min(1).max(16),
+    /** What a liquidation takes. */
+    liquidation: z.strictObject({
+      /** What a liquidator receives beyond the debt that it repays. */
+      bonusBps: z.literal(BONUS_BUCKETS_BPS),
+      /** The part of the debt that one liquidation may repay. */
+      closeFactorBps: z.literal([5_000, 10_000]),
+    }),
+    candidates: z.array(candidateSchema).min(1).max(2),
   })
   .superRefine((situation, context) => {
     const seen = new Set<string>()
@@ -120,7 +123,7 @@ export const situationSchema = z
  */
 export const answerSchema = z.object({
   candidate: z.string().describe('The id of the chosen candidate, such as "c1".'),
-  size: percent.describe("Per cent of the candidate's maximum, within its sizeBounds. 0 when waiting."),
+  size: percent.describe('Per cent of the way to the target, within its sizeBounds. 0 when waiting.'),
   reason: z.string().describe('Why, in one or two sentences.'),
 })
 

@@ -5,9 +5,10 @@ import type { Snapshot } from '../../runtime/core/snapshot.ts'
 import { usd, wad } from '../../runtime/core/units.ts'
 import { enumerateCandidates } from './candidates.ts'
 import { settle } from './options.ts'
+import { pickWay } from './positionClass.ts'
 import { buildPrompt } from './prompt.ts'
 import { gather } from './scene.ts'
-import { GAS_COST_BUCKETS_BPS, type Situation, situationSchema } from './schema.ts'
+import { type Situation, situationSchema } from './schema.ts'
 import { describeSituation } from './situation.ts'
 import { testOptions } from './testGuardian.ts'
 import { snapshotOf, thresholds } from './testSnapshot.ts'
@@ -29,42 +30,50 @@ describe('describeSituation', () => {
     const situation = situationOf(
       snapshotOf({
         price: usd(159_999_999_999n),
-        poolPrice: usd(1_583n * 10n ** 8n),
+        poolPrice: usd(1_590n * 10n ** 8n),
         wallet: { usdc: 600_000_000n },
       }),
     )
-    expect(situation).toMatchObject({
-      schema: 'rialto.situation/v1',
-      // 1.0999…
-      healthFactor: 1.09,
+    expect(situation).toEqual({
+      schema: 'rialto.situation/v2',
+      // 1.0999…, and the hard floor is a rung.
+      healthFactor: 1.08,
       hardFloor: 1.08,
-      trigger: 1.15,
       // 1.301
       target: 1.31,
       horizonBlocks: 50,
-      // -106.25 bps
-      poolDeviationBps: -110,
-      // 17.8 bps
-      gasCostBps: 20,
-      liquidation: { thresholdBps: 8_250, bonusBps: 500, closeFactorBps: 5_000 },
-    })
-    const [repay] = situation.candidates
-    expect(repay).toMatchObject({ id: 'c1', kind: 'repay', sizeBounds: [19, 100] })
-    expect(repay?.projections.map(({ size }) => size)).toEqual([19, 39, 59, 79, 100])
-    // 11.776 dollars of 4,000, and 11,400 of 12,000.
-    expect(repay?.projections.at(-1)).toEqual({
-      size: 100,
-      healthFactorAfter: 1.15,
-      costBps: 30,
-      debtAfter: 0.95,
+      // No rounds were read, so the prior; -62.5 bps.
+      market: { volatilityBps: 20, driftBps: 0, poolDeviationBps: -100 },
+      // 500 and a half.
+      liquidation: { bonusBps: 750, closeFactorBps: 5_000 },
+      candidates: [
+        {
+          id: 'c1',
+          kind: 'protect',
+          sizeBounds: [1, 100],
+          // About 49 bps: 18 of gas, and 67 on the half that is repaid. Somewhat more than half of the debt is left.
+          projections: [
+            { size: 25, healthFactorAfter: 1.13, costBps: 100, debtAfter: 0.95 },
+            { size: 50, healthFactorAfter: 1.19, costBps: 100, debtAfter: 0.85 },
+            { size: 75, healthFactorAfter: 1.25, costBps: 100, debtAfter: 0.8 },
+            { size: 100, healthFactorAfter: 1.31, costBps: 100, debtAfter: 0.7 },
+          ],
+        },
+        {
+          id: 'c2',
+          kind: 'wait',
+          sizeBounds: [0, 0],
+          projections: [{ size: 0, healthFactorAfter: 1.08, costBps: 0, debtAfter: 1 }],
+        },
+      ],
     })
   })
 
-  it('shows the first size that reaches the target', () => {
-    const deleverage = situationOf(snapshotOf()).candidates[0]
-    const after = deleverage?.projections.map(({ healthFactorAfter }) => healthFactorAfter) ?? []
-    expect(after.some((value) => value >= 1.3 && value <= 1.31)).toBe(true)
-    expect(deleverage?.projections.at(-1)).toMatchObject({ healthFactorAfter: 10, debtAfter: 0 })
+  it('says what the market does, in steps', () => {
+    const answers = Array.from({ length: 40 }, (_, index) => 163_120_000_000n - BigInt(index) * 80_000_000n)
+    const { market } = situationOf(snapshotOf({ price: usd(160_000_000_000n), answers }))
+    // Five basis points down in every block, and the standard error leaves less than that.
+    expect(market).toEqual({ volatilityBps: 10, driftBps: -5, poolDeviationBps: 0 })
   })
 
   it('names the close factor that would hold', () => {
@@ -72,6 +81,74 @@ describe('describeSituation', () => {
       situationOf(snapshotOf({ price: usd(dollars * 10n ** 8n) })).liquidation.closeFactorBps
     expect(at(1_600n)).toBe(5_000)
     expect(at(1_350n)).toBe(10_000)
+  })
+
+  it('offers half of the way where the market takes no more, and nothing where it does not take that', () => {
+    const reachAt = (liquidity: bigint) =>
+      situationOf(snapshotOf({ liquidity })).candidates.map(({ sizeBounds }) => sizeBounds[1])
+    expect(reachAt(10n ** 18n)).toEqual([100, 0])
+    expect(reachAt(11n * 10n ** 15n)).toEqual([50, 0])
+    expect(reachAt(4n * 10n ** 15n)).toEqual([0])
+  })
+
+  it('does not offer to go beyond the target', () => {
+    expect(situationOf(snapshotOf({ price: usd(1_910n * 10n ** 8n) })).candidates).toHaveLength(1)
+  })
+})
+
+describe('describeClass', () => {
+  it('is made of the class and nothing else', () => {
+    // Two positions that have nothing in common but their class.
+    const one = situationOf(snapshotOf({ supplied: 8n * 10n ** 18n, owed: 9_540_000_000n }))
+    const other = situationOf(
+      snapshotOf({
+        supplied: 10n ** 19n,
+        owed: 11_910_000_000n,
+        wallet: { usdc: 230_000_000n, weth: 10n ** 16n },
+      }),
+    )
+    expect(other).toEqual(one)
+  })
+})
+
+describe('pickWay', () => {
+  const at = (snapshot: Snapshot) => {
+    const [position] = snapshot.positions
+    if (position === undefined) throw new RangeError('no position')
+    const scene = gather(snapshot, position, settings)
+    if ('obstacle' in scene) throw new RangeError(scene.obstacle)
+    return { scene, candidates: enumerateCandidates(scene, settings) }
+  }
+  const target = wad(1_300_000_000_000_000_000n)
+
+  it('goes as far as it was told and no further than it must', () => {
+    const { scene, candidates } = at(snapshotOf())
+    for (const size of [1, 25, 50, 90, 100]) {
+      const picked = pickWay(scene, candidates, size, 1.1, target)
+      const level = 1.1 + 0.002 * size
+      expect(Number(picked?.step.account.healthFactor) / 1e18).toBeGreaterThanOrEqual(level)
+      const smaller = picked?.candidate.steps.find((step) => step.size === picked.step.size - 1)
+      if (smaller) expect(Number(smaller.account.healthFactor) / 1e18).toBeLessThan(level)
+    }
+  })
+
+  it('takes the way after which least can be lost', () => {
+    const rich = { wallet: { usdc: 12_000_000_000n, weth: 10n ** 19n } }
+    const kindAt = (options: object) => {
+      const { scene, candidates } = at(snapshotOf({ ...rich, ...options }))
+      return pickWay(scene, candidates, 100, 1.1, target)?.candidate.kind
+    }
+    expect(kindAt({})).toBe('deleverage')
+    // A pool that takes little leaves the wallet.
+    expect(kindAt({ liquidity: 10n ** 14n })).toBe('repay')
+    expect(kindAt({ liquidity: 10n ** 14n, wallet: { weth: 10n ** 19n } })).toBe('add-collateral')
+  })
+
+  it('is null where nothing gets there, and where there is no way to go', () => {
+    const { scene, candidates } = at(snapshotOf({ liquidity: 1n, wallet: { usdc: 300_000_000n } }))
+    expect(candidates).toHaveLength(2)
+    expect(pickWay(scene, candidates, 100, 1.1, target)).toBeNull()
+    expect(pickWay(scene, candidates, 1, 1.5, target)).toBeNull()
   })
 })
 
@@ -125,28 +202,18 @@ describe('the prompt', () => {
   })
 
   it('does not change with the size of the position, but for what gas weighs', () => {
-    const withoutGas = (scale: bigint) => {
-      const snapshot = snapshotOf({
-        supplied: scale * 10n ** 18n,
-        owed: scale * 1_200n * 10n ** 6n,
-        wallet: { usdc: scale * 60n * 10n ** 6n },
-        liquidity: scale * 10n ** 18n,
-      })
-      const free = { ...snapshot, block: { ...snapshot.block, baseFeePerGas: snapshot.wallet.native } }
-      const situation = situationOf(free)
-      return JSON.stringify(situation, (key, value) =>
-        key === 'gasCostBps' || key === 'costBps' ? undefined : value,
-      )
-    }
-    expect(withoutGas(10n)).toBe(withoutGas(10_000n))
-  })
-
-  it('weighs gas in a few buckets', () => {
-    expect(new Set(GAS_COST_BUCKETS_BPS).size).toBe(11)
-    const small = situationOf(snapshotOf({ supplied: 10n ** 15n, owed: 1_200_000n }))
-    expect(small.gasCostBps).toBe(1_000)
     const free = settle({ ...testOptions, gas: { repay: 0n, deleverage: 0n, supply: 0n } })
-    expect(situationOf(snapshotOf(), free).gasCostBps).toBe(0)
+    const at = (scale: bigint) =>
+      situationOf(
+        snapshotOf({
+          supplied: scale * 10n ** 18n,
+          owed: scale * 1_200n * 10n ** 6n,
+          wallet: { usdc: scale * 60n * 10n ** 6n },
+          liquidity: scale * 10n ** 18n,
+        }),
+        free,
+      )
+    expect(at(10n)).toEqual(at(10_000n))
   })
 
   /** Everything exact that a snapshot holds, as it could be written, where it has five digits or more. */

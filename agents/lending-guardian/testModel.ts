@@ -54,7 +54,7 @@ export async function startScriptedModel(): Promise<ScriptedModel> {
   })
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`
   const model: ScriptedModel = {
-    script: says({ candidate: 'c1', size: 1, reason: 'As told.' }),
+    script: says({ candidate: 'c1', size: 10, reason: 'As told.' }),
     bodies: [],
     url,
     chat: new ChatOpenAI({

@@ -7,8 +7,10 @@ import { accountData } from '../../runtime/protocols/aave-v3/healthFactor.ts'
 import { getSqrtRatioAtTick, getTickAtSqrtRatio } from '../../runtime/protocols/uniswap-v3/tickMath.ts'
 import type { Thresholds } from './options.ts'
 
-const addressOf = (name: string): Address => getAddress(`0x${keccak256(stringToHex(name)).slice(-40)}`)
-const hashOf = (name: string): Hash => keccak256(stringToHex(name))
+/** An address that a name stands for. */
+export const addressOf = (name: string): Address => getAddress(`0x${keccak256(stringToHex(name)).slice(-40)}`)
+/** A hash that a name stands for. */
+export const hashOf = (name: string): Hash => keccak256(stringToHex(name))
 
 export const account = addressOf('guarded account')
 const [usdc, weth] = [addressOf('usdc'), addressOf('weth')].sort() as [Address, Address]
@@ -40,7 +42,8 @@ export type SnapshotOptions = {
   readonly oracle?: Partial<OracleReading>
 }
 
-const TIMESTAMP = 1_800_000_000n
+/** When every snapshot of a test is taken, in seconds. */
+export const TIMESTAMP = 1_800_000_000n
 
 /** @example snapshotOf({ price: usd(1_600n * 10n ** 8n) }) // 10 WETH against 12,000 USDC: health factor 1.1 */
 export function snapshotOf(options: SnapshotOptions = {}): Snapshot {
@@ -93,11 +96,14 @@ export function snapshotOf(options: SnapshotOptions = {}): Snapshot {
       reading(usdc, usd(10n ** 8n)),
     ],
     positions: [{ ...position, account: accountData(position, reserves, TIMESTAMP) }],
-    pools: [poolAt(poolPrice, liquidity)],
+    pools: [
+      poolOf({ address: pool, base: weth, baseDecimals: 18, quote: usdc, price: poolPrice, liquidity }),
+    ],
   }
 }
 
-function reserve(
+/** A reserve with nothing accrued. */
+export function reserve(
   asset: Address,
   symbol: string,
   decimals: number,
@@ -128,7 +134,8 @@ function reserve(
   }
 }
 
-const reading = (asset: Address, price: Usd): OracleReading => ({
+/** A fresh answer of an asset's feed. */
+export const reading = (asset: Address, price: Usd): OracleReading => ({
   asset,
   feed: addressOf(`feed ${asset}`),
   price,
@@ -148,10 +155,29 @@ function squareRoot(value: bigint): bigint {
   }
 }
 
-/** One range of liquidity from a tenth of the price to ten times it. */
-function poolAt(price: Usd, liquidity: bigint): PoolState {
-  const wethIsToken0 = weth < usdc
-  const [numerator, denominator] = wethIsToken0 ? [price, 10n ** 20n] : [10n ** 20n, price]
+/** One range of liquidity from a tenth of the price to ten times it. Its prices are in whole dollars' worth. */
+export function poolOf({
+  address,
+  base,
+  baseDecimals,
+  quote,
+  price,
+  liquidity,
+  fee = 500,
+}: {
+  readonly address: Address
+  readonly base: Address
+  readonly baseDecimals: number
+  /** A dollar token of 6 decimals. */
+  readonly quote: Address
+  /** Dollars of a base token, 8 decimals. */
+  readonly price: Usd
+  readonly liquidity: bigint
+  readonly fee?: number
+}): PoolState {
+  const baseIsToken0 = base.toLowerCase() < quote.toLowerCase()
+  const unit = 10n ** BigInt(baseDecimals + 2)
+  const [numerator, denominator] = baseIsToken0 ? [price, unit] : [unit, price]
   const sqrtPriceX96 = squareRoot((numerator << 192n) / denominator)
   const tick = getTickAtSqrtRatio(sqrtPriceX96)
   const [lower, upper] = [tick - 23_000, tick + 23_000].map((at) => Math.floor(at / 10) * 10) as [
@@ -160,10 +186,10 @@ function poolAt(price: Usd, liquidity: bigint): PoolState {
   ]
   if (sqrtPriceX96 <= getSqrtRatioAtTick(lower)) throw new RangeError('The price lies outside its range.')
   return {
-    address: pool,
-    token0: wethIsToken0 ? weth : usdc,
-    token1: wethIsToken0 ? usdc : weth,
-    fee: 500,
+    address,
+    token0: baseIsToken0 ? base : quote,
+    token1: baseIsToken0 ? quote : base,
+    fee,
     tickSpacing: 10,
     sqrtPriceX96,
     tick,

@@ -4,10 +4,12 @@ import { findPosition, type PositionState, type Snapshot } from '../../runtime/c
 import { askModel } from './ask.ts'
 import { enumerateCandidates, type FeasibleCandidate } from './candidates.ts'
 import { type Choice, cleanReason, type FallbackReason } from './choice.ts'
-import { chooseByRule } from './fallback.ts'
+import { chooseByRule, type Picked } from './fallback.ts'
 import type { GuardianSettings } from './options.ts'
+import { pickWay } from './positionClass.ts'
 import { proposeChoice } from './propose.ts'
 import { gather, type Scene } from './scene.ts'
+import type { Answer, Situation } from './schema.ts'
 import { describeSituation } from './situation.ts'
 import type { GuardianStateValue, Progress } from './state.ts'
 
@@ -63,6 +65,8 @@ export function createThoughts(settings: GuardianSettings) {
     const { number } = of.snapshot.block
     if (number < modelRestsUntil) return byRule(of, candidates, 'MODEL_RESTS', progress.inferenceCalls)
     const situation = describeSituation(of, candidates, settings)
+    // There may be something to do that is too little to be told of, or no way left to the target.
+    if (situation.candidates.length === 1) return byRule(of, candidates, null, progress.inferenceCalls)
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(settings.modelTimeout)])
     const asked = await askModel(model.chat, situation, deadline, () => {
       progress.inferenceCalls++
@@ -71,11 +75,36 @@ export function createThoughts(settings: GuardianSettings) {
     const { inferenceCalls } = progress
     if (typeof asked === 'string') progress.choice = byRule(of, candidates, asked, inferenceCalls)
     else {
-      const { candidate, size, reason } = asked
-      const words = cleanReason(reason)
-      progress.choice = { candidate, size, source: 'model', fallbackReason: null, words, inferenceCalls }
+      const { candidate, step } = carryOut(of, situation, asked, candidates)
+      const words = cleanReason(asked.reason)
+      progress.choice = {
+        candidate: candidate.id,
+        size: step.size,
+        source: 'model',
+        fallbackReason: null,
+        words,
+        inferenceCalls,
+      }
     }
     return progress.choice
+  }
+
+  /** What an answer in the coarse terms of its situation is in exact ones. */
+  function carryOut(
+    of: Scene,
+    { healthFactor, candidates: shown }: Situation,
+    { candidate: id, size }: Answer,
+    candidates: readonly FeasibleCandidate[],
+  ): Picked {
+    const kind = shown.find((candidate) => candidate.id === id)?.kind
+    const waiting = candidates.find((candidate) => candidate.kind === 'wait')
+    const picked =
+      kind === 'wait'
+        ? waiting && { candidate: waiting, step: waiting.steps[0] }
+        : pickWay(of, candidates, size, healthFactor, thresholds.target)
+    if (picked === undefined || picked === null)
+      throw new InvariantError('The situation holds what is not feasible.', { kind, size })
+    return picked
   }
 
   const propose = (of: Scene, candidates: readonly FeasibleCandidate[], choice: Choice | null): Analysis =>

@@ -50,7 +50,7 @@ describe('the guardian with the reference analyst and checkpoints in PostgreSQL'
       proposal: { kind: 'deleverage' },
     })
     expect(analysis.reason).toMatch(
-      /health factor 1\.1000 to 1\.3\d{3} .* The model: “By formula: deleveraging/,
+      /health factor 1\.1000 to 1\.3\d{3} .* The model: “By formula: going 100 %/,
     )
   })
 

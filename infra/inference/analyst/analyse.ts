@@ -1,20 +1,6 @@
 import type { Answer, Candidate, Projection, Situation } from '../../../agents/lending-guardian/schema.ts'
 import { InvariantError } from '../../../runtime/core/errors.ts'
-import {
-  equityPerDebt,
-  estimateReturns,
-  liquidationLoss,
-  mixedPassageProbability,
-  type Regime,
-  toSignificant,
-} from './math.ts'
-
-/**
- * The volatility that counts as one return older than all others: 20 bps a block, four times what ETH does on a
- * usual day of 12-second blocks. With 64 returns it hardly counts; with none it is all there is, and not to know
- * is no reason to be calm.
- */
-const PRIOR_VOLATILITY = 0.002
+import { mixedPassageProbability, type Regime, toSignificant } from './math.ts'
 
 /**
  * How uncertain the measured volatility is taken to be: four times in five it holds, once in five it is three
@@ -34,7 +20,7 @@ type Assessment = {
   readonly liquidation: number
   /** Probability of a health factor under the hard floor within the horizon, where acting is no longer a choice. */
   readonly forced: number
-  /** Cost now plus what is expected to be lost, in basis points of the equity. */
+  /** Cost now plus what is expected to be lost, in basis points of the debt now. */
   readonly expectedCostBps: number
 }
 
@@ -52,12 +38,12 @@ export type AnalystReport = {
 /**
  * The reference analyst's decision: the candidate and size with the least expected cost.
  *
- * The logarithm of the health factor is taken to be a Brownian motion. Its volatility is the EWMA of the
- * returns. Its drift is the EWMA mean where that is a fall beyond its own standard error, and zero otherwise:
- * an analyst who protects does not count on a recovery. Where the pool's price is under the oracle's, the
- * oracle is expected to follow, so the health factor starts that much lower. Then, in basis points of equity,
+ * The logarithm of the health factor is taken to be a Brownian motion with the situation's volatility, an EWMA, and
+ * its drift, an EWMA mean that is never a rise: an analyst who protects does not count on a recovery. Where the
+ * pool's price is under the oracle's, the oracle is expected to follow, so the health factor starts that much lower.
+ * Then, in basis points of the debt now,
  *
- * `expected cost = cost + P(under 1) · liquidation loss + P(under the hard floor) · gas of acting then`
+ * `expected cost = cost + P(under 1) · liquidation loss + P(under the hard floor) · cost of acting then`
  *
  * No size is weighed beyond the first that reaches the target: there the owner wants to be, and the analyst is
  * asked again in the next block.
@@ -71,20 +57,19 @@ export type AnalystReport = {
  * @throws {InvariantError} when the situation has nothing to choose from.
  */
 export function analyse(situation: Situation): AnalystReport {
-  const returns = situation.returnsBps.map((value) => value / 10_000)
-  const estimate = estimateReturns(returns, { prior: PRIOR_VOLATILITY })
-  const drift = Math.min(0, estimate.mean + estimate.meanError) - estimate.volatility ** 2 / 2
+  const volatility = situation.market.volatilityBps / 10_000
+  const drift = situation.market.driftBps / 10_000 - volatility ** 2 / 2
 
   const assessments = situation.candidates.flatMap((candidate) =>
     withinTarget(candidate, situation.target).map((projection) =>
-      assess(situation, candidate, projection, estimate.volatility, drift),
+      assess(situation, candidate, projection, volatility, drift),
     ),
   )
   const chosen = choose(situation, assessments)
   const report = {
     chosen,
     assessments,
-    volatility: toSignificant(estimate.volatility),
+    volatility: toSignificant(volatility),
     drift: toSignificant(drift),
   }
   const answer = {
@@ -112,9 +97,8 @@ function assess(
   volatility: number,
   drift: number,
 ): Assessment {
-  const { healthFactor, liquidation, horizonBlocks, poolDeviationBps, hardFloor, gasCostBps } = situation
-  const threshold = liquidation.thresholdBps / 10_000
-  const ahead = 1 + Math.min(0, poolDeviationBps ?? 0) / 10_000
+  const { liquidation, horizonBlocks, market, hardFloor } = situation
+  const ahead = 1 + market.poolDeviationBps / 10_000
   const probabilityUnder = (barrier: number) =>
     toSignificant(
       mixedPassageProbability(
@@ -127,29 +111,23 @@ function assess(
         REGIMES,
       ),
     )
-  const underOne = probabilityUnder(1)
-  // Nothing is left to be liquidated once the debt is gone.
-  const indebted = projection.debtAfter > 0
-  const liquidationProbability = indebted ? underOne : 0
-  const forced = indebted ? probabilityUnder(hardFloor) : 0
-  const loss = liquidationLoss({
-    healthFactor,
-    threshold,
-    bonus: liquidation.bonusBps / 10_000,
-    closeFactor: liquidation.closeFactorBps / 10_000,
-    debtAfter: projection.debtAfter,
-  })
-  const gasBps = gasCostBps / equityPerDebt(healthFactor, threshold)
+  const liquidationProbability = probabilityUnder(1)
+  const forced = probabilityUnder(hardFloor)
+  const loss = ((liquidation.bonusBps * liquidation.closeFactorBps) / 10_000) * projection.debtAfter
   return {
     candidate,
     projection,
     liquidation: liquidationProbability,
     forced,
     expectedCostBps: toSignificant(
-      projection.costBps + liquidationProbability * loss * 10_000 + forced * gasBps,
+      projection.costBps + liquidationProbability * loss + forced * costOfActing(situation),
     ),
   }
 }
+
+/** What acting costs at the most, in basis points of the debt; nothing where nothing can be done. */
+const costOfActing = ({ candidates }: Situation): number =>
+  Math.max(0, ...candidates.flatMap(({ projections }) => projections.map(({ costBps }) => costBps)))
 
 function choose(situation: Situation, assessments: readonly Assessment[]): Assessment {
   const least = (among: readonly Assessment[], key: (assessment: Assessment) => number) =>
@@ -170,18 +148,11 @@ function choose(situation: Situation, assessments: readonly Assessment[]): Asses
   return chosen
 }
 
-const VERBS = {
-  repay: 'repaying from the wallet',
-  deleverage: 'deleveraging',
-  'add-collateral': 'adding collateral',
-  wait: 'waiting',
-} as const
-
 function explain(situation: Situation, report: Omit<AnalystReport, 'answer'>): string {
   const { chosen, assessments, volatility, drift } = report
   const waiting = assessments.find(({ candidate }) => candidate.kind === 'wait')
   const { candidate, projection } = chosen
-  const act = candidate.kind === 'wait' ? VERBS.wait : `${VERBS[candidate.kind]} at ${projection.size} %`
+  const act = candidate.kind === 'wait' ? 'waiting' : `going ${projection.size} % of the way to the target`
   const outcome =
     candidate.kind === 'wait'
       ? `keeps the health factor at ${projection.healthFactorAfter.toFixed(2)}`
@@ -192,7 +163,7 @@ function explain(situation: Situation, report: Omit<AnalystReport, 'answer'>): s
       : ` (${inPercent(waiting.liquidation)} if it waits)`
   return (
     `By formula: ${act} ${outcome}; liquidation within ${situation.horizonBlocks} blocks: ` +
-    `${inPercent(chosen.liquidation)}${comparison}. Expected cost ${inBps(chosen.expectedCostBps)} bps of equity, ` +
+    `${inPercent(chosen.liquidation)}${comparison}. Expected cost ${inBps(chosen.expectedCostBps)} bps of the debt, ` +
     `the least of ${assessments.length}${situation.healthFactor < situation.hardFloor ? ' above the hard floor' : ''}. ` +
     `Volatility ${inBps(volatility * 10_000)} bps a block, drift ${inBps(drift * 10_000)}.`
   )

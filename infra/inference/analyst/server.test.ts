@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { HumanMessage, SystemMessage, type UsageMetadata } from '@langchain/core/messages'
 import { ChatOpenAI } from '@langchain/openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { answerSchema } from '../../../agents/lending-guardian/schema.ts'
+import { answerSchema, SITUATION_SCHEMA_ID } from '../../../agents/lending-guardian/schema.ts'
 import { manualClock } from '../../../runtime/core/clock.ts'
 import { analyse } from './analyse.ts'
 import { REFERENCE_ANALYST } from './reply.ts'
@@ -135,7 +135,7 @@ describe('what it reads', () => {
     const { content, refusal } = await say('Who are you?')
     expect(refusal).toBeNull()
     expect(content).toContain(REFERENCE_ANALYST)
-    expect(content).toContain('rialto.situation/v1')
+    expect(content).toContain(SITUATION_SCHEMA_ID)
     expect(content).not.toContain('\n')
   })
 
@@ -152,8 +152,8 @@ describe('what it reads', () => {
     expect((await say(JSON.stringify(wrong))).content).toContain('healthFactor')
     const unknown = { ...situation, owner: '0x00' }
     expect((await say(JSON.stringify(unknown))).content).toContain('Unrecognized key')
-    const later = { ...situation, schema: 'rialto.situation/v2' }
-    expect((await say(JSON.stringify(later))).content).toContain('schema')
+    for (const schema of ['rialto.situation/v1', 'rialto.situation/v3'])
+      expect((await say(JSON.stringify({ ...situation, schema }))).content).toContain('schema')
   })
 })
 
