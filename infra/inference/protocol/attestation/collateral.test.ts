@@ -22,7 +22,7 @@ import {
   testQeIdentity,
   testTcbInfo,
 } from './testQuote.ts'
-import { build, day, otherKey, pinned, pki, refusal, refused, withCollateral } from './testVerify.ts'
+import { build, day, otherKey, pinned, pki, refusal, refused, verify, withCollateral } from './testVerify.ts'
 
 describe('a chain that does not lead to a pinned root', () => {
   const { root, ca, pck, collateralSigner } = pki
@@ -104,6 +104,14 @@ describe('a chain that does not lead to a pinned root', () => {
     expect(refusal(build({ certificates }))).toBe('ATTESTATION_CHAIN')
   })
 
+  it('what signs collateral was issued by the CA, which stands in the place of the root', () => {
+    const forged = issue({ ...signer, issuer: ca })
+    const { collateral } = build({ pki: { ...pki, collateralSigner: forged } })
+    const chain = pemChain(forged, ca)
+    for (const field of ['tcb_info_issuer_chain', 'qe_identity_issuer_chain'] as const)
+      expect(refusal(withCollateral({ ...collateral, [field]: chain }))).toBe('ATTESTATION_CHAIN')
+  })
+
   it('lacks the root beside the collateral', () => {
     expect(refusal(withCollateral({ tcb_info_issuer_chain: pemChain(collateralSigner) }))).toBe(
       'ATTESTATION_CHAIN',
@@ -118,6 +126,23 @@ describe('a certificate that was revoked', () => {
     ['of what signs collateral', { revoked: { byRoot: [pki.collateralSigner.serial] } }],
   ])('%s', (_name, options) => {
     expect(refusal(build(options))).toBe('ATTESTATION_REVOKED')
+  })
+
+  it('of what signs one part of the collateral alone', () => {
+    const span = { notBefore: testNow - day, notAfter: testNow + day }
+    const second = issue({ name: 'Test SGX TCB Signing', serial: 7, issuer: pki.root, isCa: false, ...span })
+    const theirs = buildCollateral({
+      pki: { ...pki, collateralSigner: second },
+      revoked: { byRoot: [second.serial] },
+    })
+    const { root_ca_crl } = theirs
+    for (const part of ['tcb_info', 'qe_identity'] as const) {
+      const issuer_chain = theirs[`${part}_issuer_chain`]
+      const signature = theirs[`${part}_signature`]
+      const changes = { [`${part}_issuer_chain`]: issuer_chain, [`${part}_signature`]: signature }
+      expect(verify(withCollateral(changes)).tcbStatus).toBe('UpToDate')
+      expect(refusal(withCollateral({ ...changes, root_ca_crl }))).toBe('ATTESTATION_REVOKED')
+    }
   })
 })
 
@@ -151,6 +176,17 @@ describe('collateral', () => {
     ['has an empty list', () => withCollateral({ root_ca_crl: '3000' })],
     ['has a list that is forged', () => withCollateral({ pck_crl: list({ signingKey: otherKey }) })],
     ['has the list of another CA', () => withCollateral({ root_ca_crl: list({}) })],
+    [
+      'has a list that names another',
+      () => withCollateral({ pck_crl: list({ issuer: { ...pki.ca, name: 'Another' } }) }),
+    ],
+    [
+      'has a list with a critical extension of an entry',
+      () =>
+        withCollateral({
+          pck_crl: list({ serials: [9], entryExtensions: [extension('2.5.29.29', sequence(), true)] }),
+        }),
+    ],
     ['has a list with bytes behind it', () => withCollateral({ pck_crl: `${list({})}00` })],
     [
       'has a list with a critical extension',

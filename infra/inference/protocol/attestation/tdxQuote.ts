@@ -64,7 +64,6 @@ export function readTdxQuote(bytes: Uint8Array): TdxQuote {
   const signedLength = quote.signedLength()
   if (
     qeReportData.qeAuthData.length !== qeAuthDataLength ||
-    certificationData.body.length !== innerLength ||
     new DataView(bytes.buffer, bytes.byteOffset).getUint32(signedLength, true) !== authLength ||
     !isZero(bytes.subarray(signedLength + 4 + authLength))
   )

@@ -118,13 +118,16 @@ export type RevocationListOptions = {
   readonly notBefore: number
   readonly notAfter: number
   readonly extensions?: readonly Uint8Array[]
+  /** Of each entry. */
+  readonly entryExtensions?: readonly Uint8Array[]
   readonly signingKey?: KeyObject
 }
 
 /** Issues a revocation list of version 2, as DER. */
 export function issueRevocationList(options: RevocationListOptions): Buffer {
-  const { issuer, serials = [], notBefore, notAfter } = options
-  const entries = serials.map((serial) => sequence(integer(serial), time(notBefore)))
+  const { issuer, serials = [], notBefore, notAfter, entryExtensions } = options
+  const more = entryExtensions === undefined ? [] : [sequence(...entryExtensions)]
+  const entries = serials.map((serial) => sequence(integer(serial), time(notBefore), ...more))
   const number = extension('2.5.29.20', integer(1))
   const toBeSigned = sequence(
     integer(1),
