@@ -121,39 +121,55 @@ export function relayStream(
   const framed = 'content-length' in message.headers || 'transfer-encoding' in message.headers
   return new Promise((resolve) => {
     let received = 0
-    const silence = setTimeout(() => message.destroy(), timeouts.silence)
+    let parts: Buffer[] = []
+    let silence: NodeJS.Timeout | undefined
+    const listen = () => {
+      clearTimeout(silence)
+      silence = setTimeout(() => message.destroy(), timeouts.silence)
+    }
+    listen()
     const finish = (usage: Usage | undefined) => {
       clearTimeout(silence)
       resolve(usage)
     }
-    const pass = (pieces: readonly Buffer[]) => {
+    const send = (pieces: readonly Buffer[]) => {
       let room = true
       for (const piece of pieces) room = answer.push(piece)
       return room
     }
-    message.on('data', (bytes: Buffer) => {
-      received += bytes.length
+    const pass = () => {
+      if (parts.length === 0) return
+      const [first = Buffer.alloc(0)] = parts
+      const bytes = parts.length === 1 ? first : Buffer.concat(parts)
+      parts = []
+      let room = true
       try {
-        if (received > limits.streamBytes) throw new UpstreamError('too-large')
-        if (pass(events.push(bytes))) {
-          silence.refresh()
-          return
-        }
+        room = send(events.push(bytes))
       } catch {
+        // An event without an end: whoever sends it has broken the stream.
         message.destroy()
-        return
       }
+      if (message.destroyed) return
+      if (room) return void silence?.refresh()
       message.pause()
       // It is not the upstream that is silent now.
       clearTimeout(silence)
       answer.onRoom(() => {
-        silence.refresh()
+        if (message.destroyed) return
+        listen()
         message.resume()
       })
+    }
+    message.on('data', (bytes: Buffer) => {
+      received += bytes.length
+      if (received > limits.streamBytes) return void message.destroy()
+      // A server sends each token by itself, and a read of the socket brings many: they are looked at together.
+      if (parts.push(bytes) === 1) process.nextTick(pass)
     })
     message.once('end', () => {
       if (!message.complete || !(framed || events.done)) return finish(undefined)
-      pass(events.end())
+      pass()
+      send(events.end())
       const used = events.usage
       finish(used ?? (events.failed ? nothing : { prompt: plan.prompt, completion: events.estimate }))
     })

@@ -68,7 +68,9 @@ export function connectUpstream(settings: NodeSettings, onHealth: (up: boolean) 
         )
         const timer = setTimeout(() => fail(new UpstreamError('silent')), patience)
         const stop = () => fail(new UpstreamError('cut'))
+        let settled = false
         const settle = () => {
+          settled = true
           clearTimeout(timer)
           signal.removeEventListener('abort', stop)
         }
@@ -78,14 +80,14 @@ export function connectUpstream(settings: NodeSettings, onHealth: (up: boolean) 
           request.destroy()
         }
         request.on('error', (error: NodeJS.ErrnoException) => {
+          if (settled) return
           settle()
           // A kept connection that its server closed just now: nothing was lost but the connection.
-          if (again && request.reusedSocket && error.code === 'ECONNRESET' && !signal.aborted) attempt(false)
+          if (again && request.reusedSocket && error.code === 'ECONNRESET') attempt(false)
           else reject(new UpstreamError('unreachable'))
         })
         request.once('response', (response) => {
-          clearTimeout(timer)
-          signal.removeEventListener('abort', stop)
+          settle()
           // Whoever reads the answer is told by its end; without a listener an error would end the process.
           response.on('error', () => undefined)
           const end = () => response.destroy()
