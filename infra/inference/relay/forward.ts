@@ -154,7 +154,6 @@ export function forward(
     if (contentType !== undefined) head.push('content-type', contentType)
     if (contentLength !== undefined) head.push('content-length', contentLength)
     response.writeHead(status, head)
-    sendHead(response)
     const written = cutStalled(response, limits.readerStall, () => cut('reader_stalled'))
     const resumeAnswer = () => {
       watch.due(limits.silence)
@@ -180,16 +179,26 @@ export function forward(
       if (!incoming.complete) cut('answer_cut')
     })
     incoming.on('error', () => cut('answer_cut'))
+    sendHead(incoming, response)
   }
 }
 
 /**
- * Sends the head now, and not only with the first bytes of the body, which a gateway may wait long for; but together
- * with those that are there already.
+ * Sends the head now, and not only with the first bytes of the body, which a gateway may wait long for; but what is
+ * there already goes with it, in one write: each costs as much as all that a relay does besides.
  */
-function sendHead(response: ServerResponse): void {
+function sendHead(incoming: IncomingMessage, response: ServerResponse): void {
   const { socket } = response
   socket?.cork()
   response.flushHeaders()
-  process.nextTick(() => socket?.uncork())
+  let turns = 0
+  const send = () => {
+    // An answer that has arrived as a whole is read within the next turns.
+    if (incoming.complete && !response.writableEnded && turns++ < MOST_TURNS) process.nextTick(send)
+    else socket?.uncork()
+  }
+  process.nextTick(send)
 }
+
+/** Turns of the tick queue within which an answer that is complete has been read, if the client takes it at all. */
+const MOST_TURNS = 4
