@@ -28,12 +28,14 @@ export type Issuer = {
    * @param account SHA-256 of the account key in hex
    * @param body TokenRequests, one behind the other
    * @param isWanted whether there is still somebody to answer to
+   * @param paidOnly refuses what was not paid before instead of charging it, for a client that recovers its wallet
    * @returns the TokenResponses, one behind the other; undefined when nobody wants them any more
    */
   issue(
     account: string,
     body: Uint8Array,
     isWanted: () => boolean,
+    paidOnly?: boolean,
   ): Promise<Uint8Array | MintRefusal | undefined>
 }
 
@@ -79,7 +81,7 @@ export function createIssuer(parameters: {
 
   return {
     balance,
-    async issue(account, body, isWanted) {
+    async issue(account, body, isWanted, paidOnly = false) {
       await ring.refresh()
       // From here to the charge nothing is awaited, so that no other request comes between.
       const has = balance(account)
@@ -87,13 +89,14 @@ export function createIssuer(parameters: {
       const asked: Asked[] = []
       for (let at = 0; at < body.length; at += TOKEN_REQUEST_LENGTH) {
         const one = read(account, body.subarray(at, at + TOKEN_REQUEST_LENGTH))
-        if (one === undefined) return { code: 'token_request_refused' }
+        if (one === undefined) return { code: paidOnly ? 'never_signed' : 'token_request_refused' }
         asked.push(one)
       }
       const unpaid = new Map(
         asked.filter(({ digest }) => ledger.keyOf(digest) === undefined).map((one) => [one.digest, one]),
       )
       if (asked.length === 0) return { code: 'token_request_refused' }
+      if (paidOnly && unpaid.size > 0) return { code: 'never_signed' }
       if (unpaid.size > has.tokens)
         return { code: 'account_empty', limit: { tokens: has.tokens, asked: unpaid.size } }
       if (unpaid.size > 0) {

@@ -17,6 +17,7 @@ const refusals = {
     status: 422,
     message: 'This cannot be signed: it is no TokenRequest, or not for a key that signs now.',
   },
+  never_signed: { status: 404, message: 'That was never paid for by this account, or its key has ended.' },
   too_large: { status: 413, message: 'The request is larger than is taken here.' },
   body_stalled: { status: 408, message: 'The request stopped arriving, or arrived too slowly.' },
   body_aborted: { status: 400, message: 'The request ended before its end.' },

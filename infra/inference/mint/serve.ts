@@ -19,7 +19,13 @@ type Answer = { readonly headers: OutgoingHttpHeaders; readonly body: string | U
 
 /** A resource. The route's word is what is counted. */
 type Resource = {
-  readonly route: 'issuer-directory' | 'token-request' | 'token-requests' | 'account' | 'directories'
+  readonly route:
+    | 'issuer-directory'
+    | 'token-request'
+    | 'token-requests'
+    | 'token-reissue'
+    | 'account'
+    | 'directories'
   readonly method: 'GET' | 'POST'
   answer(request: IncomingMessage, response: ServerResponse): Promise<Answer | MintRefusal>
 }
@@ -63,7 +69,7 @@ export function createMintHandler(parameters: {
     }
   }
 
-  const issue = (route: 'token-request' | 'token-requests', most: number): Resource => ({
+  const issue = (route: 'token-request' | 'token-requests' | 'token-reissue', most: number): Resource => ({
     route,
     method: 'POST',
     async answer(request, response) {
@@ -75,7 +81,7 @@ export function createMintHandler(parameters: {
       if (mediaTypeOf(request) !== mediaTypes.tokenRequest) return { code: 'media_type' }
       return once(account, async () => {
         const body = await readBody(request, { most: most * TOKEN_REQUEST_LENGTH, stall: limits.uploadStall })
-        const issued = await issuer.issue(account, body, () => !response.destroyed)
+        const issued = await issuer.issue(account, body, () => !response.destroyed, route === 'token-reissue')
         if (issued === undefined) return undefined
         if (!(issued instanceof Uint8Array)) return issued
         return { headers: { 'content-type': mediaTypes.tokenResponse }, body: issued }
@@ -120,6 +126,7 @@ export function createMintHandler(parameters: {
     [routes.mint.issuerDirectory, issuerDirectory],
     [routes.mint.tokenRequest, issue('token-request', 1)],
     [routes.mint.tokenRequests, issue('token-requests', limits.tokens)],
+    [routes.mint.tokenReissue, issue('token-reissue', 1)],
     [routes.mint.account, account],
   ])
 

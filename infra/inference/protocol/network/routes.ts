@@ -29,6 +29,8 @@ export const routes = {
     tokenRequest: '/token-request',
     /** POST, the same for many: TokenRequests one behind the other, answered by as many TokenResponses. */
     tokenRequests: '/token-requests',
+    /** POST with the account key, one TokenRequest: its TokenResponse when it was paid before, else 404. */
+    tokenReissue: '/token-reissue',
     /** GET with the account key: what the account has left. */
     account: '/account',
     /** GET: the directory of a gateway as the mint got it, for clients that compare. */
