@@ -1,0 +1,94 @@
+import type { Wallet } from '../tokens/wallet/openWallet.ts'
+import { ClientOptionError } from './errors.ts'
+import { type ConfirmedDirectory, hasMintKeys } from './fetchDirectory.ts'
+import type { DirectoryKeeper } from './keepDirectory.ts'
+import { buyTokens, type MintLink, mostPerRequest, readAccountKey } from './mint.ts'
+import type { MintReference } from './options.ts'
+import { refuse } from './refusals.ts'
+import type { Treasury } from './treasury.ts'
+
+/** Buys tokens ahead of need. */
+export type TopUp = {
+  /** Buys so many now. @throws {PrivateNetworkError} */
+  buy(count: number): Promise<number>
+  /** Buys a batch now, if there are fewer tokens than the low-water mark. @throws {PrivateNetworkError} */
+  fill(): Promise<void>
+  /** Plans a purchase, if there are fewer tokens than the low-water mark and none is planned. */
+  plan(): void
+  close(): void
+}
+
+export const mintDefaults = { lowWater: 64, batch: 128, delay: { min: 5_000, max: 60_000 } } as const
+
+/**
+ * When a client buys is all that a mint learns of it. So it never buys in the moment of a request: when the tokens fall
+ * below the low-water mark, a batch of one fixed size is bought after a delay that is drawn anew each time. A purchase
+ * is still a sign that some requests were made since the last one; a higher mark and larger batches make it a rarer one.
+ */
+export function createTopUp(parameters: {
+  readonly mint: MintReference
+  readonly wallet: Wallet
+  readonly treasury: Treasury
+  readonly keeper: DirectoryKeeper
+  readonly link: Pick<MintLink, 'transport' | 'timeout' | 'signal'>
+  readonly now: () => number
+  readonly random: () => number
+  readonly onTrouble: (error: unknown) => void
+}): TopUp {
+  const { mint, wallet, treasury, keeper, link, now, random, onTrouble } = parameters
+  const { lowWater = mintDefaults.lowWater, batch = mintDefaults.batch, delay = mintDefaults.delay } = mint
+  if (!Number.isInteger(batch) || batch < 1 || batch > mostPerRequest)
+    throw new ClientOptionError('mint.batch is out of range', `Name 1 to ${mostPerRequest} tokens.`)
+  if (!(delay.min >= 0 && delay.max >= delay.min))
+    throw new ClientOptionError(
+      'mint.delay is no range',
+      'Name two times in milliseconds, the shorter one first.',
+    )
+  const { url, name } = mint
+  const account = readAccountKey(mint.account)
+  const asked: MintLink = { ...link, url, name, account }
+  let timer: NodeJS.Timeout | undefined
+  let buying: Promise<unknown> = Promise.resolve()
+
+  const isLow = (directory: ConfirmedDirectory): boolean => treasury.balance(directory).ready < lowWater
+
+  async function buyNow(count: number): Promise<number> {
+    const directory = await keeper.current()
+    // A mint that was silent when the directory came may have other keys: nobody buys before it has told.
+    if (directory.mintKeys !== 'same' && !(await hasMintKeys({ ...link, now }, mint, directory)))
+      throw refuse('keys_inconsistent', { limit: { mint: name } })
+    const issuer = treasury.issuers(directory).mints.get(name)
+    if (issuer === undefined) throw refuse('mint_refused', { limit: { mint: name } })
+    return buyTokens(asked, { wallet, issuer, count })
+  }
+
+  /** One purchase at a time: two would ask for the same tokens. */
+  const buy = (count: number): Promise<number> => {
+    const next = buying.then(() => buyNow(count))
+    buying = next.catch(() => undefined)
+    return next
+  }
+
+  return {
+    buy,
+    async fill() {
+      if (isLow(await keeper.current())) await buy(batch)
+    },
+    plan() {
+      const directory = keeper.peek()
+      if (timer !== undefined || directory === undefined || !isLow(directory)) return
+      timer = setTimeout(
+        () => {
+          buy(batch)
+            .catch(onTrouble)
+            .finally(() => {
+              timer = undefined
+            })
+        },
+        delay.min + random() * (delay.max - delay.min),
+      )
+      timer.unref()
+    },
+    close: () => clearTimeout(timer),
+  }
+}
