@@ -44,8 +44,8 @@ function bytesOfJwk(jwk: unknown): Uint8Array {
  * A new key pair, its public part exported while it is made.
  *
  * Not afterwards: Node locks a key while it exports it, and locks it again when the garbage collector finds what
- * made it. An export that makes the collector run then waits for itself, for good (Node 20 to 24; rarely, but
- * within seconds under `--max-semi-space-size=1`). The collector cannot find what is still at work.
+ * made it. An export that makes the collector run then waits for itself, for good (seen on Node 20, rarely, but
+ * within a minute under `--max-semi-space-size=1`). The collector cannot find what is still at work.
  */
 function generateKeyPair(): HpkePrivateKey {
   const { publicKey, privateKey } = generateKeyPairSync('x25519', { publicKeyEncoding: { format: 'jwk' } })

@@ -167,13 +167,14 @@ export function openChunkedResponse(exchange: OhttpExchange, limits?: ChunkLimit
       const position = nonces.position
       const openAt = async (sequence: number, asFinal: boolean, bytes: Uint8Array) =>
         aead.open(nonces.at(sequence), aadOf(asFinal), bytes)
-      const plaintext = await openAt(position, final, sealed).catch((error: unknown) =>
-        error instanceof DecryptionError
-          ? diagnoseChunk(openAt, position, final, sealed)
-          : Promise.reject(error),
-      )
-      nonces.advance()
-      return plaintext
+      try {
+        const plaintext = await openAt(position, final, sealed)
+        nonces.advance()
+        return plaintext
+      } catch (error) {
+        if (!(error instanceof DecryptionError)) throw error
+        return diagnoseChunk(openAt, position, final, sealed)
+      }
     }
   })
 }
