@@ -1,8 +1,9 @@
 // Without `Buffer`, since the browser runs the vectors too.
 
-/** Bytes in hexadecimal; blanks between them are for the reader. */
+/** Bytes in hexadecimal; blanks are for the reader. */
 export function fromHex(text: string): Uint8Array {
-  return Uint8Array.from(text.match(/[0-9a-f]{2}/gi) ?? [], (byte) => Number.parseInt(byte, 16))
+  const bytes = text.replaceAll(/\s/g, '').match(/../g) ?? []
+  return Uint8Array.from(bytes, (byte) => Number.parseInt(byte, 16))
 }
 
 /** Hexadecimal of bytes. */

@@ -23,8 +23,7 @@ const pkcs8Prefix = Uint8Array.from([
 ])
 
 /** The same memory as a plain `Uint8Array`: a `Buffer` would have a `slice` that does not copy. */
-const viewOf = (buffer: Buffer): Uint8Array =>
-  new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length)
+const viewOf = (buffer: Buffer): Uint8Array => new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length)
 
 // Public keys, of which every request brings one, go in and out as JWK (RFC 8037): 4 µs, where DER takes 62.
 function importPublicKey(bytes: Uint8Array): HpkePublicKey {
