@@ -7,9 +7,7 @@ export const SITUATION_SCHEMA_ID = 'rialto.situation/v2'
 // chain an exact health factor, debt or wallet belongs to one address.
 
 /** Health factors are rounded down to one of these, to the hard floor or to the target: fine where danger is, coarse where none is. */
-export const HEALTH_FACTOR_RUNGS = [
-  0, 0.5, 0.8, 0.9, 0.95, 1, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2, 3, 5, 10,
-] as const
+export const HEALTH_FACTOR_RUNGS = [0, 0.95, 1, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2, 3, 5, 10] as const
 /** Health factors above this are written as this: how far beyond safe a position is tells nothing but its owner. */
 export const HEALTH_FACTOR_CAP = 10
 /** How far there may be said to be a way, in per cent of the way to the target, rounded down. */
@@ -17,11 +15,11 @@ export const REACHES = [50, 100] as const
 /** The sizes that projections are shown at, in per cent of the way to the target. */
 export const PROJECTED_SIZES = [25, 50, 75, 100] as const
 /** What going there may be said to cost, in basis points of the debt, rounded up. */
-export const COST_BUCKETS_BPS = [0, 10, 30, 100, 300, 1_000] as const
+export const COST_BUCKETS_BPS = [0, 30, 100, 300, 1_000] as const
 /** What the market did is written in multiples of this many basis points, rounded away from zero. */
-export const MARKET_STEP_BPS = 5
+export const MARKET_STEP_BPS = 10
 /** How much of the debt may be said to be left at the end of the way, as a part of the debt now, rounded up. */
-export const DEBT_LEFT_BUCKETS = [0.4, 0.7, 1] as const
+export const DEBT_LEFT_BUCKETS = [0.7, 1] as const
 /** How far under the oracle a pool may be said to trade, in basis points, rounded away from zero. */
 export const DEVIATION_BUCKETS_BPS = [0, -25, -50, -100, -200, -500, -1_000, -2_000] as const
 /** What a liquidator may be said to receive beyond the debt, in basis points, rounded up. */
