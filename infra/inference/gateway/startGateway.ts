@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { Agent } from 'node:http'
 import { Agent as SecureAgent } from 'node:https'
 import { join } from 'node:path'
@@ -54,6 +55,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const shared = cluster !== undefined
   const onProblem = tellProblems(options)
   const cut = new AbortController()
+  // Every spend under way listens.
+  setMaxListeners(0, cut.signal)
 
   await openStateFolder(state)
   const files = await openDirectoryFiles(join(state, 'directories'))
