@@ -71,8 +71,11 @@ export async function listen(handler: RequestListener, options: ListenOptions): 
     async close(grace = 0) {
       closed ??= new Promise((resolve) => {
         // Connections whose request ends in the grace would otherwise be kept for the next one.
-        server.keepAliveTimeout = 1
-        server.close(() => resolve())
+        const sweep = setInterval(() => server.closeIdleConnections(), 20)
+        server.close(() => {
+          clearInterval(sweep)
+          resolve()
+        })
         server.closeIdleConnections()
       })
       const cut = setTimeout(() => server.closeAllConnections(), grace)
