@@ -14,8 +14,7 @@ import type { Runtime } from '../runtime/stages/runtime.ts'
 import { decodeRevert } from './chain/decodeRevert.ts'
 import type { Terminal } from './cli/terminal.ts'
 import type { Config } from './config/loadConfig.ts'
-import { startReferenceAnalyst } from './inference/analyst/server.ts'
-import { createChatModel } from './inference/createChatModel.ts'
+import { openInference } from './inference/openInference.ts'
 import { openQueueServer, type QueueServer } from './queue/openQueueServer.ts'
 import { createCheckpointer } from './store/createCheckpointer.ts'
 import { openStore, type Store } from './store/openStore.ts'
@@ -83,7 +82,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     ),
     terminal.step(
       'inference',
-      () => openInference(config),
+      () => openInference({ directory: config.directory, config: config.inference, logger }),
       ({ description }) => description,
     ),
   ])
@@ -101,47 +100,13 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     return {
       store: store.value,
       queue: queue.value,
-      model: inference.value.model,
+      model: { chat: inference.value.chat, name: inference.value.name },
       checkpointer: await createCheckpointer(store.value.database),
       logger,
       close: closeOpen,
     }
   } catch (error) {
     await closeOpen()
-    throw error
-  }
-}
-
-type Inference = {
-  readonly model: NonNullable<LendingGuardianOptions['model']>
-  readonly description: string
-  close(): Promise<void>
-}
-
-/** The model that the configuration names, or the reference analyst on loopback. */
-async function openInference({ inference: { url, model, key } }: Config): Promise<Inference> {
-  if (url !== null) {
-    const found = await createChatModel({
-      url,
-      ...(model === null ? {} : { model }),
-      ...(key === null ? {} : { apiKey: key }),
-    })
-    return {
-      model: { chat: found.model, name: found.name },
-      description: `${found.name} at ${new URL(url).host}`,
-      close: async () => undefined,
-    }
-  }
-  const analyst = await startReferenceAnalyst()
-  try {
-    const found = await createChatModel({ url: analyst.url })
-    return {
-      model: { chat: found.model, name: found.name },
-      description: `${found.name} on loopback: a formula, nothing leaves this machine`,
-      close: analyst.close,
-    }
-  } catch (error) {
-    await analyst.close()
     throw error
   }
 }

@@ -49,7 +49,7 @@ describe('loadConfig', () => {
     expect(loaded).toMatchObject({
       directory: join(root, '.rialto'),
       chain: { kind: 'world' },
-      inference: { url: null, model: null, key: null, network: null, privacy: 'private' },
+      inference: { url: null, model: null, key: null, network: null, passphrase: null, privacy: 'private' },
       store: { databaseUrl: null },
       queue: { redisUrl: null },
     })
@@ -107,7 +107,14 @@ describe('loadConfig', () => {
     ).toMatchObject({
       directory: '/b',
       chain: { rpcUrl: 'http://b/', blockSeconds: 12 },
-      inference: { url: 'http://localhost:2/', model: 'b', key: 'k', network: null, privacy: 'local' },
+      inference: {
+        url: 'http://localhost:2/',
+        model: 'b',
+        key: 'k',
+        network: null,
+        passphrase: null,
+        privacy: 'local',
+      },
       store: { databaseUrl: 'postgres://b/b' },
       queue: { redisUrl: 'redis://b' },
     })
@@ -152,6 +159,7 @@ describe('inference', () => {
       url: null,
       key: null,
       model: 'm',
+      passphrase: null,
       privacy: 'attested',
       network: { ...network, operatorShare: 0.5, cadence: 'off' },
     })

@@ -49,6 +49,8 @@ export type InferenceConfig = {
   /** Secret: sent to `url` as its bearer token. */
   readonly key: string | null
   readonly network: NetworkConfig | null
+  /** Secret: of the wallet that pays the network. Null: one is made and kept beside it. */
+  readonly passphrase: string | null
   /** The weakest word that is accepted. */
   readonly privacy: Privacy
 }
@@ -192,6 +194,7 @@ async function resolveInference(
     model: environment.inferenceModel ?? inference.model ?? null,
     key: environment.inferenceKey ?? null,
     network,
+    passphrase: environment.walletPassphrase ?? null,
     privacy,
   }
 }

@@ -8,6 +8,8 @@ export type Environment = {
   readonly inferenceKey?: string
   /** A file that describes the private network to use. */
   readonly network?: string
+  /** Secret: what the wallet of inference tokens is encrypted with. */
+  readonly walletPassphrase?: string
   readonly rpcUrl?: string
   readonly databaseUrl?: string
   readonly redisUrl?: string
@@ -45,6 +47,11 @@ const VARIABLES: Readonly<Record<keyof Environment, readonly [name: string, chec
   inferenceModel: ['RIALTO_INFERENCE_MODEL', printable],
   inferenceKey: ['RIALTO_INFERENCE_KEY', printable],
   network: ['RIALTO_NETWORK', path],
+  walletPassphrase: [
+    'RIALTO_WALLET_PASSPHRASE',
+    (value) =>
+      /\p{Cc}/u.test(value) ? 'holds a line break or a control character: check how it was copied' : null,
+  ],
   rpcUrl: ['RIALTO_RPC_URL', urlChecks.rpc],
   databaseUrl: ['DATABASE_URL', urlChecks.database],
   redisUrl: ['REDIS_URL', urlChecks.redis],

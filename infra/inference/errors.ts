@@ -56,3 +56,26 @@ export class InferenceModelError extends InvalidInputError {
     )
   }
 }
+
+/** No node of the private network serves the model as privately as it is asked for. */
+export class NetworkModelError extends InvalidInputError {
+  override readonly name = 'NetworkModelError'
+  /** @param offered the words under which the network has the model; none when it does not know it */
+  constructor(model: string | null, asked: string, offered: readonly string[], served: readonly string[]) {
+    super(
+      offered.length === 0
+        ? `The private network does not serve the model "${model ?? ''}".`
+        : `The private network serves the model "${model ?? ''}" as ${offered.join(' and ')}, and ${asked} is asked for.`,
+      {
+        code: 'INFERENCE_NETWORK_MODEL',
+        fix:
+          offered.length === 0
+            ? served.length === 0
+              ? 'Ask its operators: no node of it serves anything now.'
+              : `Set RIALTO_INFERENCE_MODEL to one of: ${served.slice(0, 8).join(', ')}.`
+            : 'Name another model or network, or accept the weaker word in inference.privacy.',
+        details: { model, asked, offered },
+      },
+    )
+  }
+}
