@@ -24,6 +24,14 @@ import {
 } from './testQuote.ts'
 import { build, day, otherKey, pinned, pki, refusal, refused, verify, withCollateral } from './testVerify.ts'
 
+const signedParts = ['tcb_info', 'qe_identity'] as const
+
+/** One part of other collateral, with a chain for it, so that nothing but that part is in question. */
+const oneOf = (part: (typeof signedParts)[number], collateral: Collateral, chain: string) => ({
+  [`${part}_issuer_chain`]: chain,
+  [`${part}_signature`]: collateral[`${part}_signature`],
+})
+
 describe('a chain that does not lead to a pinned root', () => {
   const { root, ca, pck, collateralSigner } = pki
 
@@ -77,15 +85,15 @@ describe('a chain that does not lead to a pinned root', () => {
     expect(refusal(build({ pki: { ...pki, pck: forged }, certificates: chain }))).toBe('ATTESTATION_CHAIN')
     // The same, passed off as what signs collateral.
     const { collateral } = build({ pki: { ...pki, collateralSigner: forged } })
-    for (const field of ['tcb_info_issuer_chain', 'qe_identity_issuer_chain'] as const)
-      expect(refusal(withCollateral({ ...collateral, [field]: chain }))).toBe('ATTESTATION_CHAIN')
+    for (const part of signedParts)
+      expect(refusal(withCollateral(oneOf(part, collateral, chain)))).toBe('ATTESTATION_CHAIN')
   })
 
   it('a platform signs collateral', () => {
     const { collateral } = build({ pki: { ...pki, collateralSigner: pck } })
     const chain = pemChain(pck, ca, root)
-    for (const field of ['tcb_info_issuer_chain', 'qe_identity_issuer_chain'] as const)
-      expect(refusal(withCollateral({ ...collateral, [field]: chain }))).toBe('ATTESTATION_CHAIN')
+    for (const part of signedParts)
+      expect(refusal(withCollateral(oneOf(part, collateral, chain)))).toBe('ATTESTATION_CHAIN')
   })
 
   it.each([
@@ -108,8 +116,8 @@ describe('a chain that does not lead to a pinned root', () => {
     const forged = issue({ ...signer, issuer: ca })
     const { collateral } = build({ pki: { ...pki, collateralSigner: forged } })
     const chain = pemChain(forged, ca)
-    for (const field of ['tcb_info_issuer_chain', 'qe_identity_issuer_chain'] as const)
-      expect(refusal(withCollateral({ ...collateral, [field]: chain }))).toBe('ATTESTATION_CHAIN')
+    for (const part of signedParts)
+      expect(refusal(withCollateral(oneOf(part, collateral, chain)))).toBe('ATTESTATION_CHAIN')
   })
 
   it('lacks the root beside the collateral', () => {
@@ -136,10 +144,8 @@ describe('a certificate that was revoked', () => {
       revoked: { byRoot: [second.serial] },
     })
     const { root_ca_crl } = theirs
-    for (const part of ['tcb_info', 'qe_identity'] as const) {
-      const issuer_chain = theirs[`${part}_issuer_chain`]
-      const signature = theirs[`${part}_signature`]
-      const changes = { [`${part}_issuer_chain`]: issuer_chain, [`${part}_signature`]: signature }
+    for (const part of signedParts) {
+      const changes = oneOf(part, theirs, theirs[`${part}_issuer_chain`])
       expect(verify(withCollateral(changes)).tcbStatus).toBe('UpToDate')
       expect(refusal(withCollateral({ ...changes, root_ca_crl }))).toBe('ATTESTATION_REVOKED')
     }
