@@ -100,6 +100,7 @@ export function askNode(parameters: {
 
   function take(events: readonly BinaryHttpEvent[]): void {
     for (const event of events) {
+      if (over) return
       if (event.type === 'content') {
         if (firstByte === undefined) {
           firstByte = performance.now() - began

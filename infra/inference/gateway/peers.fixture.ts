@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { encodeContent, encodeEnd, encodeResponseHead } from '../protocol/bhttp/encode.ts'
 import { nodeHpke } from '../protocol/hpke/nodeHpke.ts'
@@ -25,21 +25,25 @@ export const MINT = 'mint.example'
 export const GATEWAY = 'gateway.example'
 
 type Closing = { readonly url: string; close(): Promise<void> }
+type Served = Closing & {
+  /** Refuses connections. */
+  pause(): Promise<void>
+  /** Takes them again, on the same port. */
+  resume(): Promise<void>
+}
 
-async function serve(
-  handler: (request: IncomingMessage, response: ServerResponse) => void,
-): Promise<Closing & { server: Server }> {
+async function serve(handler: (request: IncomingMessage, response: ServerResponse) => void): Promise<Served> {
   const server = createServer(handler)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return {
-    server,
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve())
-        server.closeAllConnections()
-      }),
-  }
+  const listen = (port: number) =>
+    new Promise<void>((resolve) => server.listen(port, '127.0.0.1', () => resolve()))
+  const close = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
+  await listen(0)
+  const { port } = server.address() as AddressInfo
+  return { url: `http://127.0.0.1:${port}`, close, pause: close, resume: () => listen(port) }
 }
 
 export const readBytes = async (message: AsyncIterable<Uint8Array>): Promise<Buffer> => {
@@ -55,7 +59,7 @@ export const mintPair = (): Promise<TokenKeyPair> => {
   return mintKeys
 }
 
-export type TestMint = Closing & { readonly pair: TokenKeyPair; issuerDirectory: object }
+export type TestMint = Served & { readonly pair: TokenKeyPair; issuerDirectory: object }
 
 /** A mint's issuer directory. Tokens are signed by the test itself. */
 export async function startTestMint(): Promise<TestMint> {
@@ -74,7 +78,7 @@ export async function startTestMint(): Promise<TestMint> {
     } as object,
   }
   const served = await serve((_, response) => response.end(JSON.stringify(mint.issuerDirectory)))
-  return Object.assign(mint, { url: served.url, close: served.close })
+  return Object.assign(mint, served)
 }
 
 /** What a scripted node is asked, and what it answers with. */
@@ -101,7 +105,7 @@ export type NodeTurn = {
   ): Uint8Array
 }
 
-export type TestNode = Closing & {
+export type TestNode = Served & {
   readonly identity: IdentityKey
   script: (turn: NodeTurn) => Promise<void> | void
   /** Requests that arrived. */
@@ -205,7 +209,8 @@ export async function startTestNode(gateway: IdentityKey, name = 'node-1'): Prom
         )
       },
       async say(text) {
-        response.write(encodeContent(await sealer.seal(Buffer.from(text))))
+        const content = encodeContent(await sealer.seal(Buffer.from(text)))
+        await new Promise<void>((resolve) => response.write(content, () => resolve()))
       },
       async end(given) {
         response.write(encodeContent(await sealer.end()))
@@ -217,5 +222,5 @@ export async function startTestNode(gateway: IdentityKey, name = 'node-1'): Prom
   const served = await serve((request, response) => {
     handle(request, response).catch(() => response.destroy())
   })
-  return Object.assign(node, { url: served.url, close: served.close })
+  return Object.assign(node, served)
 }
