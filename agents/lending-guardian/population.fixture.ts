@@ -153,7 +153,10 @@ const partNow = ({ path }: PublicBlock, symbol: Symbol): number =>
   symbol === 'WETH' || symbol === 'WBTC' ? (path[symbol].at(-1) ?? 1) : 1
 
 /** What is the same for every borrower at a block. */
-export function publicState(block: PublicBlock): Omit<Snapshot, 'wallet' | 'positions'> {
+export type PublicState = Omit<Snapshot, 'wallet' | 'positions'>
+
+/** A block, as every guardian observes it. */
+export function publicState(block: PublicBlock): PublicState {
   const lag = 1 - block.poolLagBps / 10_000
   const pools = (['WETH', 'WBTC'] as const).flatMap((base) =>
     (['USDC', 'USDT'] as const).map((quote) =>
@@ -164,7 +167,7 @@ export function publicState(block: PublicBlock): Omit<Snapshot, 'wallet' | 'posi
         quote: MARKETS[quote].asset,
         price: dollars(base, partNow(block, base) * lag),
         // 400 million dollars on each side of a full range, or what such a range is worth in WBTC.
-        liquidity: base === 'WETH' ? 10n ** 19n : 10n ** 19n / 61_237n,
+        liquidity: base === 'WETH' ? 10n ** 19n : 10n ** 19n / 612_372n,
       }),
     ),
   )
@@ -195,7 +198,7 @@ export function publicState(block: PublicBlock): Omit<Snapshot, 'wallet' | 'posi
 }
 
 /** What a guardian of that borrower observes. */
-export function observe(borrower: Borrower, state: Omit<Snapshot, 'wallet' | 'positions'>): Snapshot {
+export function observe(borrower: Borrower, state: PublicState): Snapshot {
   const reserves: ReservePosition[] = SYMBOLS.map((symbol) => ({
     asset: MARKETS[symbol].asset,
     scaledATokenBalance: borrower.supplied[symbol] ?? 0n,

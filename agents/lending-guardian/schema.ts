@@ -95,6 +95,9 @@ export const situationSchema = z
     candidates: z.array(candidateSchema).min(1).max(2),
   })
   .superRefine((situation, context) => {
+    const { healthFactor, hardFloor, target } = situation
+    if (![...HEALTH_FACTOR_RUNGS, hardFloor, target].includes(healthFactor))
+      context.addIssue({ code: 'custom', path: ['healthFactor'], message: 'This is none of the rungs.' })
     const seen = new Set<string>()
     for (const [index, candidate] of situation.candidates.entries()) {
       const [least, most] = candidate.sizeBounds

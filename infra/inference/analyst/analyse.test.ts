@@ -5,6 +5,7 @@ import {
   type Candidate,
   COST_BUCKETS_BPS,
   DEVIATION_BUCKETS_BPS,
+  HEALTH_FACTOR_RUNGS,
   MARKET_STEP_BPS,
   PROJECTED_SIZES,
   SITUATION_SCHEMA_ID,
@@ -133,7 +134,7 @@ describe('analyse', () => {
     ])
   const situations: fc.Arbitrary<Situation> = fc.record({
     schema: fc.constant(SITUATION_SCHEMA_ID),
-    healthFactor: hundredths(0, 10),
+    healthFactor: fc.constantFrom(...HEALTH_FACTOR_RUNGS),
     hardFloor: hundredths(1, 2),
     target: hundredths(1, 3),
     horizonBlocks: fc.integer({ min: 1, max: 1_024 }),
