@@ -78,7 +78,11 @@ describe('a platform that is refused', () => {
       ...pinned,
       acceptedTcbStatuses: ['Revoked'],
     } as unknown as AttestationParameters['pinned']
-    expect(refusal(build({ tcbInfo: status('Revoked') }), { pinned: trust })).toBe('ATTESTATION_TCB_STATUS')
+    const [identity] = testTcbInfo.tdxModuleIdentities
+    const levels = [{ ...identity?.tcbLevels[0], tcbStatus: 'Revoked' }]
+    const modules = [{ ...identity, tcbLevels: levels }]
+    for (const tcbInfo of [status('Revoked'), { ...testTcbInfo, tdxModuleIdentities: modules }])
+      expect(refusal(build({ tcbInfo }), { pinned: trust })).toBe('ATTESTATION_TCB_STATUS')
   })
 
   it('for TCB info that compares nothing', () => {

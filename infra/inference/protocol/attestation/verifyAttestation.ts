@@ -5,7 +5,13 @@ import { type Certificate, readCertificate, readingAs, readPemChain } from './ce
 import { verifyCollateral } from './collateral.ts'
 import { AttestationError, type AttestationErrorCode } from './errors.ts'
 import { reportDataFor } from './reportData.ts'
-import { type AcceptableTcbStatus, type Collateral, type Measurements, parseAttestation } from './schema.ts'
+import {
+  type AcceptableTcbStatus,
+  acceptableTcbStatuses,
+  type Collateral,
+  type Measurements,
+  parseAttestation,
+} from './schema.ts'
 import { judgeTdxModule, mergeTdxModule } from './tdxModule.ts'
 import { quotes, readTdxQuote, type TdxQuote } from './tdxQuote.ts'
 
@@ -87,8 +93,10 @@ export function verifyAttestation({
     { status: report.status, advisoryIds: report.advisory_ids },
     judgeTdxModule(tcbInfo, quote),
   )
-  const accepted = pinned.acceptedTcbStatuses ?? ['UpToDate']
-  const tcbStatus = accepted.find((status) => status === judged.status)
+  const accepted: readonly AcceptableTcbStatus[] = pinned.acceptedTcbStatuses ?? ['UpToDate']
+  const tcbStatus = acceptableTcbStatuses.find(
+    (status) => status === judged.status && accepted.includes(status),
+  )
   if (tcbStatus === undefined)
     throw new AttestationError('ATTESTATION_TCB_STATUS', `The platform is ${judged.status}.`, {
       details: { ...judged, accepted },
