@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { version } from '../version.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { haltCommand, resumeCommand } from './commands/halt.ts'
+import { inferenceCommand } from './commands/inference/index.ts'
 import { scenariosCommand } from './commands/scenarios.ts'
 import { startCommand } from './commands/start.ts'
 import { statusCommand } from './commands/status.ts'
@@ -21,10 +22,17 @@ function createProgram(): Command {
     statusCommand,
     haltCommand,
     resumeCommand,
+    inferenceCommand,
   ])
     program.addCommand(make(processTerminal))
-  for (const command of [program, ...program.commands]) command.exitOverride()
+  overrideExit(program)
   return program
+}
+
+/** Has a command and all under it throw, where they would end the process. */
+function overrideExit(command: Command): void {
+  command.exitOverride()
+  for (const each of command.commands) overrideExit(each)
 }
 
 /** Runs a command line and returns its exit code. */
