@@ -68,7 +68,7 @@ export async function sealFor(
   body: unknown,
   { path = '/v1/chat/completions', method = 'POST', fields = [], plaintext }: Asked = {},
 ): Promise<{ readonly sealed: Uint8Array; readonly exchange: OhttpExchange }> {
-  const content = body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body))
+  const content = body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body ?? null))
   const { sealer, exchange } = await sealChunkedRequest(key)
   const request = encodeRequest({
     method,
@@ -146,6 +146,7 @@ export type Answer = {
   readonly chunks: readonly Uint8Array[]
   /** Whether the final chunk came. */
   readonly whole: boolean
+  readonly json: Record<string, never>
   readonly receipt:
     | { readonly used: number; readonly ceiling: number; readonly model: Uint8Array }
     | undefined
@@ -185,6 +186,9 @@ export async function openAnswer(
     body: inner.content,
     chunks,
     whole,
+    get json() {
+      return JSON.parse(inner.content.toString('utf8')) as Record<string, never>
+    },
     receipt: receipt && { used: receipt.used, ceiling: receipt.ceiling, model: receipt.modelDigest },
   }
 }
@@ -218,7 +222,7 @@ export async function ask(
     readonly cells?: number
     readonly cadence?: number | 'off'
   } = {},
-): Promise<Answer & { readonly json: Record<string, never> }> {
+): Promise<Answer> {
   const { ceiling, cells, cadence, fields = [], ...rest } = options
   const shaped: Field[] = [...fields]
   if (cells !== undefined) shaped.push([headers.cells, String(cells)])
@@ -227,13 +231,16 @@ export async function ask(
   const raw = await post(node.url + routes.node.ohttp, sealed, {
     [headers.authorization]: authorize(sealed, ceiling === undefined ? {} : { ceiling }),
   })
-  const answer = await openAnswer(raw, { sealed, exchange, cells })
-  return {
-    ...answer,
-    get json() {
-      return JSON.parse(answer.body.toString('utf8')) as Record<string, never>
-    },
-  }
+  return openAnswer(raw, { sealed, exchange, cells })
+}
+
+/** A promise that a test settles itself. */
+export function deferred<Value = void>() {
+  let resolve: (value: Value) => void = () => undefined
+  const promise = new Promise<Value>((settle) => {
+    resolve = settle
+  })
+  return { promise, resolve: (value: Value) => resolve(value) }
 }
 
 /** The data of each server-sent event. */

@@ -30,7 +30,7 @@ const refusalOf = (body: unknown, fields: Parameters<typeof plan>[1] = {}) => {
     if (error instanceof RefusedError) return error
     throw error
   }
-  throw new Error('it was not refused')
+  return expect.unreachable('it was not refused')
 }
 
 const asked = { model: 'public/model-1', messages: [{ role: 'user', content: 'hello' }] }
@@ -106,7 +106,7 @@ describe('what goes to the upstream', () => {
     )
   })
 
-  it('is quick for a large body: an image is not walked through', () => {
+  it('counts an image by piece and size, and not as text', () => {
     const url = `data:image/png;base64,${'A'.repeat(3_000_000)}`
     const messages = [{ role: 'user', content: [{ type: 'image_url', image_url: { url } }] }]
     const made = plan({ model: 'public/model-1', messages }, { upstreamModel: 'own', context: 100_000 })

@@ -32,6 +32,8 @@ export class SealedAnswer {
   readonly #response: ServerResponse
   readonly #sealer: ChunkSealer
   readonly #packer: CellPacker | undefined
+  /** How many cells are one chunk at most. */
+  readonly #run: number
   readonly #ticking: NodeJS.Timeout | undefined
   readonly #written: () => void
   readonly #onFirstByte: () => void
@@ -63,6 +65,7 @@ export class SealedAnswer {
     this.#response = response
     this.#sealer = sealer
     this.#packer = shape.cells === undefined ? undefined : new CellPacker(shape.cells)
+    this.#run = Math.floor(maxChunkLength / (shape.cells ?? maxChunkLength))
     this.#onFirstByte = onFirstByte
     this.done = new Promise((resolve) => {
       this.#settle = resolve
@@ -203,16 +206,16 @@ export class SealedAnswer {
 
   async #seal(plaintext: Uint8Array, last: boolean): Promise<Uint8Array> {
     const whole = last && this.#ending?.whole === true
-    if (this.#packer === undefined)
-      return whole
-        ? this.#sealer.end(plaintext)
-        : plaintext.length > 0
-          ? this.#sealer.seal(plaintext)
-          : noBytes
+    if (this.#packer === undefined) {
+      if (whole) return this.#sealer.end(plaintext)
+      return plaintext.length > 0 ? this.#sealer.seal(plaintext) : noBytes
+    }
     const cells = this.#packer.push(plaintext)
     // A cell goes out full or not: what waited for its neighbours would show when they come.
     if (this.#packer.pending > 0 || (cells.length === 0 && !last)) cells.push(this.#packer.flush())
-    const parts = cells.length > 0 ? [await this.#sealer.seal(concatBytes(...cells))] : []
+    const parts: Uint8Array[] = []
+    for (let at = 0; at < cells.length; at += this.#run)
+      parts.push(await this.#sealer.seal(concatBytes(...cells.slice(at, at + this.#run))))
     if (whole) parts.push(await this.#sealer.end())
     return concatBytes(...parts)
   }

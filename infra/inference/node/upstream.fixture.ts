@@ -65,19 +65,14 @@ export async function startScriptedUpstream(
   return scripted
 }
 
-export const completion = (
-  content: string,
-  {
-    model = 'public/model-1',
-    usage = { prompt_tokens: 10, completion_tokens: 20, total_tokens: 30 } as unknown,
-  } = {},
-) => ({
+export const completion = (content: string, fields: object = {}) => ({
   id: 'chatcmpl-1',
   object: 'chat.completion',
   created: 1,
-  model,
+  model: 'public/model-1',
   choices: [{ index: 0, message: { role: 'assistant', content }, finish_reason: 'stop' }],
-  ...(usage === undefined ? {} : { usage }),
+  usage: { prompt_tokens: 10, completion_tokens: 20, total_tokens: 30 },
+  ...fields,
 })
 
 export const chunk = (delta: object, fields: object = {}) => ({
