@@ -64,7 +64,12 @@ export type TestClient = {
   change(): Promise<WalletIssuer>
   buy(count: number): Promise<void>
   /** Takes tokens out and seals a request for the node. */
-  order(options?: { count?: number; prompt?: string; node?: string }): Promise<Order>
+  order(options?: {
+    count?: number
+    prompt?: string
+    node?: string
+    issuers?: readonly WalletIssuer[]
+  }): Promise<Order>
   seal(request: {
     method?: string
     path: string
@@ -135,7 +140,7 @@ export async function createClient(parameters: {
         })),
       )
     },
-    async order({ count = 4, prompt = 'hi', node } = {}) {
+    async order({ count = 4, prompt = 'hi', node, issuers } = {}) {
       const { nodes } = await directory()
       const chosen = nodes.find(({ description }) => node === undefined || description.name === node)
       if (chosen === undefined) throw new InvariantError('The directory has no such node.')
@@ -155,7 +160,7 @@ export async function createClient(parameters: {
       )
       const change = await client.change()
       const spend = await wallet.spend({
-        issuers: [mint, change],
+        issuers: issuers ?? [mint, change],
         count,
         innerRequestHash: createHash('sha256').update(innerRequest).digest(),
         change,

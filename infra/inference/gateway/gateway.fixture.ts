@@ -29,6 +29,8 @@ export type World = {
   readonly gateway: Gateway
   readonly client: TestClient
   readonly log: ReturnType<typeof memoryLog>
+  /** Starts one more, on other options. */
+  start(options: Partial<GatewayOptions>): Promise<Gateway>
   /** Starts it anew with the same folder. */
   restart(options?: Partial<GatewayOptions>): Promise<void>
   close(): Promise<void>
@@ -65,6 +67,7 @@ export async function createWorld(options: Partial<GatewayOptions> = {}): Promis
       return gateway
     },
     client,
+    start,
     async restart(more = {}) {
       await gateway.close()
       gateway = await start(more)

@@ -110,6 +110,10 @@ export type TestNode = Served & {
   script: (turn: NodeTurn) => Promise<void> | void
   /** Requests that arrived. */
   asked: number
+  /** How often it was asked to describe itself. */
+  described: number
+  /** Its clock, in milliseconds since 1970. */
+  now: () => number
   /** Answers the ohttp-key problem as long as a request is sealed for another key than the current one. */
   rotate(): Promise<void>
   description: string
@@ -133,7 +137,7 @@ export async function startTestNode(gateway: IdentityKey, name = 'node-1'): Prom
       operator: 'operator-1',
       keys: Buffer.from(encodeKeyConfigs([keyConfigOf(key)])).toString('base64'),
       notBefore: Math.floor(Date.now() / 1000) - 60,
-      notAfter: Math.floor(Date.now() / 1000) + 3_600,
+      notAfter: Math.floor(Date.now() / 1000) + 365 * 86_400,
       models: [
         {
           id: MODEL,
@@ -149,6 +153,8 @@ export async function startTestNode(gateway: IdentityKey, name = 'node-1'): Prom
     identity,
     script: sayHello as TestNode['script'],
     asked: 0,
+    described: 0,
+    now: Date.now,
     description: await describe(),
     async rotate() {
       key = await createGatewayKey(nodeHpke, (key.keyId + 1) & 0xff, await nodeHpke.generateKeyPair())
@@ -158,6 +164,7 @@ export async function startTestNode(gateway: IdentityKey, name = 'node-1'): Prom
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (request.method === 'GET') {
+      node.described += 1
       response.end(node.description)
       return
     }
@@ -167,7 +174,7 @@ export async function startTestNode(gateway: IdentityKey, name = 'node-1'): Prom
       gateways: [gateway.identity],
       node: identity.identity,
       innerRequestHash,
-      now: Date.now(),
+      now: node.now(),
     })
     if (authorization === undefined) {
       response.writeHead(401).end()

@@ -106,7 +106,6 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     now,
     onProblem,
   })
-  directory = keeper
 
   const signer = startChangeSigner()
   const metrics = createGatewayMetrics(options.withProcessMetrics === true)
@@ -172,6 +171,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
   try {
     await Promise.race([Promise.all([mints.asked, nodes.asked]), delay(PATIENCE, undefined, { ref: false })])
+    // Not before, so that those who answer at once do not each make an epoch.
+    directory = keeper
     await keeper.refresh()
     const listening = await listen(handler, {
       what: 'gateway',
