@@ -113,7 +113,8 @@ describe('an upstream that fails', () => {
       expect(said).toMatchObject(upstreamFailed)
       expect(said.json).toMatchObject({ error: { code: 'upstream_failed', rialto: { role: 'node' } } })
       expect(said.body.toString()).not.toContain('hello')
-      expect(upstream.questions).toHaveLength(1)
+      // On a connection that was kept, a hang-up may be its server's patience that ended: then it is asked again.
+      expect(upstream.questions.length).toBeLessThanOrEqual(what === 'hangs up' ? 2 : 1)
     },
   )
 
