@@ -61,9 +61,9 @@ class EndedEarly extends TypeError {
   }
 }
 
-/** The status of an answer, or of the last one where there are several. */
+/** The status of an answer, of the last one where there are several, and 0 where there is none. */
 export const statusOf = (text: string): number =>
-  Number([...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].at(-1)?.[1] ?? Number.NaN)
+  Number([...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].at(-1)?.[1] ?? 0)
 
 /** A promise with what settles it. */
 export function deferred<T = void>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {

@@ -131,6 +131,10 @@ export function forward(
     if (answer === undefined)
       fail(error instanceof GatewayConnectError ? 'gateway_timeout' : 'gateway_unreachable')
   })
+  sending.on('close', () => {
+    // Without an error, too, where the gateway changes the protocol.
+    if (answer === undefined) fail('gateway_unreachable')
+  })
   sending.on('response', (incoming) => {
     const { statusCode = 0, headers } = incoming
     // The parser lets any three digits pass; what is no status cannot be passed on.

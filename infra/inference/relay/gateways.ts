@@ -47,7 +47,7 @@ function readGateway(name: string, text: string, connect: number): Gateway {
   const base = url.pathname.replace(/\/+$/, '')
   const secure = url.protocol === 'https:'
   const agent = secure ? new HttpsAgent(keptAlive) : new HttpAgent(keptAlive)
-  limitConnecting(agent, connect)
+  limitConnecting(agent, secure ? 'secureConnect' : 'connect', connect)
   return {
     name,
     directory: new URL(`${base}${routes.gateway.directory}`, url),
@@ -73,12 +73,12 @@ function readGateway(name: string, text: string, connect: number): Gateway {
 const keptAlive = { keepAlive: true, noDelay: true, timeout: 20_000, maxFreeSockets: 256 } as const
 
 /** Gives up connections that do not come about, once for each connection and not for each request. */
-function limitConnecting(agent: HttpAgent, milliseconds: number): void {
+function limitConnecting(agent: HttpAgent, done: 'connect' | 'secureConnect', milliseconds: number): void {
   const open = agent.createConnection.bind(agent)
   agent.createConnection = (...parameters) => {
     const socket = open(...parameters) as Socket | undefined
     if (socket === undefined) return socket
     const timer = setTimeout(() => socket.destroy(new GatewayConnectError()), milliseconds)
-    return socket.once('connect', () => clearTimeout(timer)).once('close', () => clearTimeout(timer))
+    return socket.once(done, () => clearTimeout(timer)).once('close', () => clearTimeout(timer))
   }
 }
