@@ -93,6 +93,7 @@ export type TestClient = {
     fields?: readonly Field[],
   ): { path: string; headers: readonly Field[]; content: Uint8Array }
   infer(order: Order): Promise<Answered>
+  reclaimRequest(order: Order): { path: string; content: Uint8Array }
   reclaim(order: Order): Promise<Answered>
   /** What the node said, once its seal is off. @throws when it was cut */
   text(order: Order, answered: Answered): Promise<string>
@@ -104,11 +105,12 @@ export async function createClient(parameters: {
   readonly gateway: IdentityKey
   readonly pair: TokenKeyPair
   readonly name?: string
+  readonly seed?: Uint8Array
 }): Promise<TestClient> {
-  const { folder, url, pair, name = GATEWAY } = parameters
+  const { folder, url, pair, name = GATEWAY, seed = randomBytes(32) } = parameters
   const wallet = await openWallet({
     path: join(folder, `wallet-${randomBytes(4).toString('hex')}`),
-    secret: { kind: 'seed', seed: randomBytes(32) },
+    secret: { kind: 'seed', seed },
   })
   const mint = { publicKey: pair.publicKey, challenge: gatewayChallenge({ issuer: MINT, gateway: name }) }
 
@@ -205,11 +207,11 @@ export async function createClient(parameters: {
       content: encodePaidRequest(order),
     }),
     infer: (order) => client.call(client.inferRequest(order)),
-    reclaim: (order) =>
-      client.call({
-        path: gatewayResources.reclaim,
-        content: encodeReclaim({ ...order, innerRequestHash: order.spend.innerRequestHash }),
-      }),
+    reclaimRequest: (order) => ({
+      path: gatewayResources.reclaim,
+      content: encodeReclaim({ ...order, innerRequestHash: order.spend.innerRequestHash }),
+    }),
+    reclaim: (order) => client.call(client.reclaimRequest(order)),
     async text(order, { content }) {
       const opener = openChunkedResponse(order.innerExchange, { maxMessageBytes: 1 << 30 })
       const parts = await opener.push(content)
