@@ -1,30 +1,26 @@
 import { Command, CommanderError } from 'commander'
 import { version } from '../version.ts'
-import { doctorCommand } from './commands/doctor.ts'
-import { haltCommand, resumeCommand } from './commands/halt.ts'
-import { inferenceCommand } from './commands/inference/index.ts'
-import { scenariosCommand } from './commands/scenarios.ts'
-import { startCommand } from './commands/start.ts'
-import { statusCommand } from './commands/status.ts'
+import { type CommandLoader, loadNamed } from './loadNamed.ts'
 import { explain, outliveReaders, processTerminal } from './terminal.ts'
 
+const commands: ReadonlyMap<string, CommandLoader> = new Map<string, CommandLoader>([
+  ['start', async () => (await import('./commands/start.ts')).startCommand],
+  ['scenarios', async () => (await import('./commands/scenarios.ts')).scenariosCommand],
+  ['doctor', async () => (await import('./commands/doctor.ts')).doctorCommand],
+  ['status', async () => (await import('./commands/status.ts')).statusCommand],
+  ['halt', async () => (await import('./commands/halt.ts')).haltCommand],
+  ['resume', async () => (await import('./commands/halt.ts')).resumeCommand],
+  ['inference', async () => (await import('./commands/inference/index.ts')).inferenceCommand],
+])
+
 /** The command line. Each command is a file of `commands/`. */
-function createProgram(): Command {
+async function createProgram([named, ...rest]: readonly string[]): Promise<Command> {
   const program = new Command('rialto')
     .description('DeFi agents that can be trusted with money.')
     .version(version)
     .showHelpAfterError('(add --help for what it takes)')
     .addHelpText('after', '\nExit codes: 0 success, 1 failed, 2 wrong use.')
-  for (const make of [
-    startCommand,
-    scenariosCommand,
-    doctorCommand,
-    statusCommand,
-    haltCommand,
-    resumeCommand,
-    inferenceCommand,
-  ])
-    program.addCommand(make(processTerminal))
+  for (const make of await loadNamed(commands, named)) program.addCommand(await make(processTerminal, rest))
   overrideExit(program)
   return program
 }
@@ -38,7 +34,8 @@ function overrideExit(command: Command): void {
 /** Runs a command line and returns its exit code. */
 async function main(argv: readonly string[]): Promise<number> {
   try {
-    await createProgram().parseAsync([...argv])
+    const program = await createProgram(argv.slice(2))
+    await program.parseAsync([...argv])
     return typeof process.exitCode === 'number' ? process.exitCode : 0
   } catch (error) {
     // commander has printed what it has to say; its own code for help and version is 0.
