@@ -10,6 +10,7 @@ import { openKeyRing } from './keyRing.ts'
 import { type NodeOptions, readOptions } from './options.ts'
 import { type NodeContext, serveRequest } from './serveRequest.ts'
 import { connectUpstream } from './upstream.ts'
+import { warmUp } from './warmUp.ts'
 
 /** A node that serves. */
 export type RunningNode = {
@@ -43,6 +44,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     help: "Whether the model's server answered when it was last looked at.",
     registers: [metrics.registry],
   })
+  await warmUp()
   const ring = await openKeyRing(settings)
   const upstream = connectUpstream(settings, (isUp) => up.set(isUp ? 1 : 0))
   let closing = false

@@ -32,6 +32,9 @@ describe('estimatePrompt', () => {
     const sound = { type: 'input_audio', input_audio: { data: url, format: 'wav' } }
     expect(estimatePrompt(messages(sound), most)).toBeLessThan(1_040)
     expect(estimatePrompt(messages({ type: 'image_url', image_url: url }), most)).toBeGreaterThan(3_000)
+    const file = { type: 'file', file: { file_data: url, filename: 'a.pdf' } }
+    expect(estimatePrompt(messages(file), most)).toBeGreaterThan(1_160)
+    expect(estimatePrompt(messages(file), most)).toBeLessThan(1_200)
   })
 
   it('is never more than the context, and takes any depth', () => {

@@ -8,12 +8,17 @@ import { costOf } from '../protocol/network/price.ts'
 const bytesPerToken = 3
 /** The same behind a run, where the upstream did not say what was used: it errs on the side of fewer. */
 const bytesPerTokenUnsaid = 4
-/** Tokens of an image, a sound or a film, beside those for its size. */
+/** Tokens of an image, a sound, a film or a file, beside those for its size. */
 const mediaTokens = 1_000
-/** Bytes of base64 that are taken to be a further token of it. */
-const mediaBytesPerToken = 1_024
-/** Parts of a message that no tokenizer reads as text. */
-const mediaTypes = new Set(['image_url', 'input_audio', 'audio_url', 'video_url'])
+/** Parts of a message that no tokenizer reads as text, and the bytes of base64 that are taken to be a further token. */
+const mediaTypes: ReadonlyMap<string, number> = new Map([
+  ['image_url', 1_024],
+  ['input_audio', 1_024],
+  ['audio_url', 1_024],
+  ['video_url', 1_024],
+  // Pages of text, most of them.
+  ['file', 64],
+])
 
 /**
  * How many tokens a request's prompt is taken to have, before it runs. Every string and every name counts by its
@@ -24,13 +29,8 @@ const mediaTypes = new Set(['image_url', 'input_audio', 'audio_url', 'video_url'
  * @param context of the model: what is longer is refused by its server, and costs nothing
  */
 export function estimatePrompt(body: object, context: number): number {
-  const { text, numbers, media, mediaBytes } = measure(body)
-  const tokens =
-    Math.ceil(text / bytesPerToken) +
-    numbers +
-    media * mediaTokens +
-    Math.ceil(mediaBytes / mediaBytesPerToken)
-  return Math.min(tokens, context)
+  const { text, numbers, media } = measure(body)
+  return Math.min(Math.ceil(text / bytesPerToken) + numbers + Math.ceil(media), context)
 }
 
 /** How many tokens an answer is taken to have had whose server does not say. */
@@ -49,7 +49,7 @@ export type EventLengths = { readonly count: number; readonly bytes: number; rea
  * Walks a JSON value without recursion, since it may be nested as deep as it is long.
  */
 function measure(value: unknown) {
-  const sizes = { text: 0, numbers: 0, media: 0, mediaBytes: 0 }
+  const sizes = { text: 0, numbers: 0, media: 0 }
   const rest: unknown[] = [value]
   while (rest.length > 0) {
     const next = rest.pop()
@@ -62,9 +62,9 @@ function measure(value: unknown) {
         sizes.text += name.length
         if (name !== medium) rest.push(each)
         else {
-          sizes.media++
+          sizes.media += mediaTokens
           for (const text of Object.values(each))
-            if (typeof text === 'string') sizes.mediaBytes += Buffer.byteLength(text)
+            if (typeof text === 'string') sizes.media += Buffer.byteLength(text) / (mediaTypes.get(name) ?? 1)
         }
       }
     }
