@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander'
+import { InvalidInputError } from '../../../../runtime/core/errors.ts'
 import { type Identity, readIdentity } from '../../../inference/protocol/network/identity.ts'
 import { nameSchema } from '../../../inference/protocol/network/nodeDescription.ts'
 import { type LogLevel, logLevels } from '../../../telemetry/createLogger.ts'
@@ -25,8 +26,13 @@ export function httpUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:'))
     throw new InvalidArgumentError('It must be an http:// or https:// URL.')
-  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
-    throw new InvalidArgumentError('It must be a URL without credentials, query or fragment.')
+  // The parser of arguments would quote it.
+  if (url.username !== '' || url.password !== '')
+    throw new InvalidInputError('A URL among the options holds credentials.', {
+      fix: 'Leave them out: no role sends any.',
+    })
+  if (url.search !== '' || url.hash !== '')
+    throw new InvalidArgumentError('It must be a URL without query or fragment.')
   return url.href.replace(/\/+$/, '')
 }
 

@@ -1,7 +1,10 @@
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Command, Option } from 'commander'
 import { InvalidInputError } from '../../../../runtime/core/errors.ts'
+import { findDirectory } from '../../../config/findDirectory.ts'
+import { loadEnvironment } from '../../../config/loadEnvironment.ts'
 import { recoverWallet } from '../../../inference/client/recoverWallet.ts'
 import { joinNetwork } from '../../../inference/joinNetwork.ts'
 import { openPurse } from '../../../inference/openPurse.ts'
@@ -57,16 +60,20 @@ function balanceCommand(terminal: Terminal): Command {
 }
 
 function seedCommand(terminal: Terminal): Command {
-  return networkOptions(
-    new Command('seed')
-      .description('print the seed, from which all tokens can be recovered: who has it can spend them')
-      .addOption(purseOption()),
-  ).action(async (options: Options) => {
-    const found = await findOrStartNetwork(options, terminal)
-    try {
-      const { walletPassphrase } = found.environment
+  return new Command('seed')
+    .description('print the seed, from which all tokens can be recovered: who has it can spend them')
+    .addOption(purseOption())
+    .option('--config <file>', 'the configuration (default: rialto.config.ts in this folder)')
+    .action(async (options: { readonly purse: string; readonly config?: string }) => {
+      const environment = loadEnvironment(process.env)
+      const directory = join(await findDirectory(environment, options.config), 'inference', 'purses')
+      if (!existsSync(join(directory, `${options.purse}.wallet`)))
+        throw new InvalidInputError(`There is no purse ${options.purse} in ${directory}.`, {
+          fix: 'Name one that is there with --purse.',
+        })
+      const { walletPassphrase } = environment
       const purse = await openPurse({
-        directory: join(found.directory, 'inference', 'purses'),
+        directory,
         name: options.purse,
         ...(walletPassphrase === undefined ? {} : { passphrase: walletPassphrase }),
       })
@@ -75,10 +82,7 @@ function seedCommand(terminal: Terminal): Command {
         `Keep ${options.purse}.account beside it: the mint gives tokens again to that account alone.`,
       )
       await purse.close()
-    } finally {
-      await found.close()
-    }
-  })
+    })
 }
 
 function recoverCommand(terminal: Terminal): Command {
