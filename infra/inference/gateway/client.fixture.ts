@@ -16,7 +16,9 @@ import type { OhttpExchange, OhttpKey } from '../protocol/ohttp/keys.ts'
 import { ohttpMediaTypes } from '../protocol/ohttp/mediaTypes.ts'
 import { padRequest } from '../protocol/padding.ts'
 import { readTokenKey, type TokenKeyPair } from '../tokens/blindRsa/keys.ts'
+import { bindSpend, type Spend } from '../tokens/change/spend.ts'
 import { decodeTokenRequest, encodeTokenResponse, issueToken } from '../tokens/privacyPass/issuance.ts'
+import { decodeToken, nullifierOf } from '../tokens/privacyPass/token.ts'
 import { gatewayChallenge } from '../tokens/privacyPass/tokenChallenge.ts'
 import { openWallet, type Wallet, type WalletIssuer, type WalletSpend } from '../tokens/wallet/openWallet.ts'
 import { GATEWAY, MINT, MODEL } from './peers.fixture.ts'
@@ -27,6 +29,15 @@ export type Order = Payment & {
   readonly innerRequest: Uint8Array
   readonly innerExchange: OhttpExchange
 }
+
+/** What a gateway reserves for an order. */
+export const spendOf = ({ tokens, changeRequests, spend }: Order): Spend => ({
+  nullifiers: tokens.map((token) => nullifierOf(decodeToken(token))),
+  binding: bindSpend({
+    innerRequestHash: spend.innerRequestHash,
+    blindedMessages: changeRequests.map((request) => decodeTokenRequest(request).blindedMessage),
+  }),
+})
 
 /** What came back over the wire, opened. */
 export type Answered = {
