@@ -6,6 +6,8 @@ import { type Config, loadConfig } from '../../config/loadConfig.ts'
 import { type Environment, loadEnvironment } from '../../config/loadEnvironment.ts'
 import { prepareDirectory } from '../../directory.ts'
 import { createChatModel } from '../../inference/createChatModel.ts'
+import { joinNetwork } from '../../inference/joinNetwork.ts'
+import { LOOPBACK_CAVEAT } from '../../inference/startLoopbackNetwork.ts'
 import { openQueueServer } from '../../queue/openQueueServer.ts'
 import { openStore } from '../../store/openStore.ts'
 import { anvilBinary } from '../../world/anvil.ts'
@@ -102,15 +104,7 @@ async function examineConfig(config: Config): Promise<readonly Finding[]> {
       await opened.close()
       return [`${opened.kind}, ${opened.where}`, ...opened.notes].join('; ')
     }),
-    await look('inference', async () => {
-      if (inference.url === null) return 'the reference analyst, on loopback'
-      const { name } = await createChatModel({
-        url: inference.url,
-        ...(inference.model === null ? {} : { model: inference.model }),
-        ...(inference.key === null ? {} : { apiKey: inference.key }),
-      })
-      return `${name} at ${new URL(inference.url).host}`
-    }),
+    await look('inference', () => examineInference(config, inUse)),
     await look('chain', async () => {
       if (chain.kind === 'world') return 'a local world, made by "rialto start"'
       await createChain({
@@ -122,4 +116,33 @@ async function examineConfig(config: Config): Promise<readonly Finding[]> {
     }),
     await look('runtime', () => (inUse ? `runs, process ${running.pid}: ${running.phase}` : 'does not run')),
   ]
+}
+
+/** What the agents would think with, asked as far as that costs nothing. */
+async function examineInference({ inference, directory }: Config, inUse: boolean): Promise<string> {
+  const { url, model, key, network, privacy, passphrase } = inference
+  if (url !== null) {
+    const { name } = await createChatModel({
+      url,
+      ...(model === null ? {} : { model }),
+      ...(key === null ? {} : { apiKey: key }),
+    })
+    return `${name} at ${new URL(url).host}: local, nothing leaves this machine`
+  }
+  if (network === null) return `the reference analyst through a network on loopback: ${LOOPBACK_CAVEAT}`
+  if (inUse) return `a private network, in use by the runtime (${privacy} or better)`
+  const joined = await joinNetwork({
+    directory,
+    purse: 'agents',
+    network,
+    privacy: privacy === 'local' ? 'private' : privacy,
+    ...(passphrase === null ? {} : { passphrase }),
+  })
+  try {
+    const { directory: keys, confirmedBy } = await joined.directory()
+    const { ready } = await joined.balance()
+    return `gateway ${keys.gateway}, epoch ${keys.epoch}, the same keys from ${confirmedBy.length + 1} sources, ${ready} tokens`
+  } finally {
+    await joined.close()
+  }
 }
