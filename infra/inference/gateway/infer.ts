@@ -220,7 +220,8 @@ function verifiedUse(
     const receipt = decodeReceipt(fromBase64Url(value, 'a receipt'))
     const isRight =
       receipt.ceiling === payment.paid &&
-      equalBytes(receipt.modelDigest, modelDigest(model)) &&
+      // A node that refused may not have found out which model was asked for.
+      (receipt.used === 0 || equalBytes(receipt.modelDigest, modelDigest(model))) &&
       checkReceipt(receipt, { node: node.identity, innerRequestHash })
     return isRight ? receipt.used : null
   } catch (error) {
