@@ -35,7 +35,7 @@ const published: string[] = []
 beforeAll(async () => {
   upstream = await startScriptedUpstream()
   home = mkdtempSync(join(tmpdir(), 'rialto-canary-'))
-  const { path, execArgv } = entryPoint(import.meta.url, './canaryNode.fixture')
+  const { path, execArgv } = entryPoint(import.meta.url, './testCanaryNode')
   const options = {
     seed: Buffer.from(exportIdentityKey(nodeIdentity)).toString('hex'),
     gateway: gateway.identity.text,
