@@ -85,7 +85,7 @@ function checkNode(): string {
 }
 
 async function examineConfig(config: Config): Promise<readonly Finding[]> {
-  const { store, queue, inference, chain } = config
+  const { store, queue, chain } = config
   const running = await fetchStatus(config.directory).catch(() => null)
   const inUse = running !== null
   return [
