@@ -53,6 +53,10 @@ export async function* deliver(parameters: {
   for (let attempt = 0; attempt < tries; attempt++) {
     const turn = link.nextTurn()
     let sent: Sent | undefined
+    const before = trace.answerBytes
+    const count = (): void => {
+      trace.answerBytes = before + (sent?.response.received() ?? 0)
+    }
     try {
       trace.sent += 1
       trace.relay = link.relayOf(turn)
@@ -60,12 +64,15 @@ export async function* deliver(parameters: {
       trace.outerBytes = sent.outer
       const { status, content } = sent.response
       if (status !== 200) {
-        yield { kind: 'refused', status, ...(await gather(content)) }
+        const refusal = await gather(content)
+        count()
+        yield { kind: 'refused', status, ...refusal }
         return
       }
       let skip = delivered
       for (;;) {
         const { done, value } = await content.next()
+        count()
         if (done === true) {
           yield { kind: 'end', trailers: value }
           return
@@ -80,7 +87,7 @@ export async function* deliver(parameters: {
       else if (!isConnectionLoss(error)) throw error
       cause = error
     } finally {
-      trace.answerBytes += sent?.response.received() ?? 0
+      count()
       // Of no effect on an answer that has ended.
       await sent?.response.content.return([])
     }

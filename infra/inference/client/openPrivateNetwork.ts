@@ -32,7 +32,7 @@ export type PrivateNetwork = {
   directory(): Promise<ConfirmedDirectory>
   /** The gateway's latest measurements of its nodes; undefined before the first. */
   measurements(): Measurements | undefined
-  /** Tokens that are good at this gateway. @throws {PrivateNetworkError} */
+  /** Tokens that are good at this gateway, once the start has filled the wallet. @throws {PrivateNetworkError} */
   balance(): Promise<Balance>
   /** Buys tokens now. @returns how many came @throws {PrivateNetworkError} `mint_unconfigured`, or why there are none */
   buy(count: number): Promise<number>
@@ -194,7 +194,10 @@ export function openPrivateNetwork(options: NetworkOptions): PrivateNetwork {
     catalogue,
     directory: () => keeper.current(),
     measurements: () => measurements.latest(),
-    balance: async () => treasury.balance(await keeper.current()),
+    async balance() {
+      await ready()
+      return treasury.balance(await keeper.current())
+    },
     async buy(count) {
       if (topUp === undefined) throw refuse('mint_unconfigured')
       return topUp.buy(count)
