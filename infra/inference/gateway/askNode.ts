@@ -44,6 +44,8 @@ export const field = (fields: readonly Field[], name: string): string | undefine
  */
 export function askNode(parameters: {
   readonly url: string
+  /** Told to the node in the clear, so that it can refuse a sealed request that asks for another. */
+  readonly model: string
   readonly innerRequest: Uint8Array
   readonly authorization: string
   readonly agent: Agent
@@ -51,7 +53,7 @@ export function askNode(parameters: {
   readonly onContent: (bytes: Uint8Array) => void
   readonly onOverdue: () => void
 }): NodeRequest {
-  const { url, innerRequest, authorization, agent, limits, onContent, onOverdue } = parameters
+  const { url, model, innerRequest, authorization, agent, limits, onContent, onOverdue } = parameters
   const began = performance.now()
   const decoder = new BinaryHttpDecoder('response', { maxContentBytes: limits.answer })
   let pending: Uint8Array[] = []
@@ -167,6 +169,7 @@ export function askNode(parameters: {
           'content-type': ohttpMediaTypes.chunkedRequest,
           'content-length': innerRequest.length,
           [headers.authorization]: authorization,
+          [headers.model]: model,
         },
       },
       (response) => {

@@ -174,6 +174,7 @@ async function ask(order: Order, delivery: Delivery, parts: InferParts): Promise
   if (cut.aborted) return { failure: refusals.closing, receipt: undefined, firstByte: undefined }
   const asked = askNode({
     url: node.url,
+    model: order.model,
     innerRequest,
     authorization: createAuthorization(
       identity,
@@ -220,8 +221,7 @@ function verifiedUse(
     const receipt = decodeReceipt(fromBase64Url(value, 'a receipt'))
     const isRight =
       receipt.ceiling === payment.paid &&
-      // A node that refused may not have found out which model was asked for.
-      (receipt.used === 0 || equalBytes(receipt.modelDigest, modelDigest(model))) &&
+      equalBytes(receipt.modelDigest, modelDigest(model)) &&
       checkReceipt(receipt, { node: node.identity, innerRequestHash })
     return isRight ? receipt.used : null
   } catch (error) {

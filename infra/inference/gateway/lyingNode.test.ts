@@ -56,15 +56,6 @@ describe('a receipt that does not verify leaves the node unpaid', () => {
   })
 })
 
-it('takes a receipt of a node that refused without knowing for which model', async () => {
-  const seen = await ask(async (turn) => {
-    turn.begin()
-    await turn.say('no')
-    await turn.end(turn.receipt({ used: 0, model: '' }))
-  })
-  expect(seen).toMatchObject({ status: 200, receipt: expect.any(String), returned: 4 })
-})
-
 describe('a node that breaks off', () => {
   it('before its answer has begun gives a problem, and all comes back', async () => {
     expect(await ask((turn) => void turn.response.destroy())).toMatchObject({
