@@ -32,6 +32,6 @@ export const mintLimits: MintLimits = {
   uploadStall: 10_000,
   directory: 10_000,
   directoryHold: 2_000,
-  directoryLength: 8_388_608,
+  directoryLength: 67_108_864,
   epochs: 256,
 }

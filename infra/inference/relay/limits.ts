@@ -48,5 +48,5 @@ export const relayLimits: RelayLimits = {
   readerStall: 30_000,
   directoryHold: 5_000,
   directory: 10_000,
-  directoryLength: 8_388_608,
+  directoryLength: 67_108_864,
 }
