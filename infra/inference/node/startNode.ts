@@ -117,7 +117,7 @@ const published: ReadonlyMap<string, Publication> = new Map([
 const nowhere = { status: 404, code: 'not_found', message: 'There is nothing here.', role: 'node' } as const
 const keyless = {
   status: 503,
-  code: 'closing',
+  code: 'no_key',
   message: 'The node has no key that is valid.',
   role: 'node',
 } as const
