@@ -45,8 +45,6 @@ const refusals = {
 
 export type RefusalCode = keyof typeof refusals
 
-export const refusalCodes = Object.keys(refusals) as readonly RefusalCode[]
-
 /** A refusal with what else there is to say. */
 export type MintRefusal = {
   readonly code: RefusalCode

@@ -21,8 +21,6 @@ const refusals = {
 
 export type RefusalCode = keyof typeof refusals
 
-export const refusalCodes = Object.keys(refusals) as readonly RefusalCode[]
-
 /** Answers with a problem (docs/wire.md), if nothing was answered yet. */
 export function refuse(
   response: ServerResponse,
