@@ -3,6 +3,7 @@ import { cpus } from 'node:os'
 import { benchCodecs } from './codecs.ts'
 import { benchDecision } from './decision.ts'
 import { type Result, table } from './measure.ts'
+import { benchNetwork } from './network/benchNetwork.ts'
 import { benchQueue } from './queue.ts'
 import { openRedis } from './redis.ts'
 import { openScene } from './scene.ts'
@@ -20,6 +21,7 @@ async function run(where: string, redisUrl: string | null): Promise<Result[]> {
 }
 
 const results = await benchCodecs()
+results.push(...(await benchNetwork()))
 results.push(...(await run('embedded queue', null)))
 const redis = await openRedis()
 if (redis === null)

@@ -19,11 +19,13 @@ export type Result = {
   readonly name: string
   /** What it is compared with, measured in the same run. */
   readonly floor: string
-  readonly unit: 'µs' | 'ms' | 'per second'
+  readonly unit: 'µs' | 'ms' | 'per second' | 'KiB per stream second'
   readonly ours: number
   readonly theirs: number
   /** How many times the floor's time it takes, or what part of the floor's rate it reaches. */
   readonly ratio: number
+  /** What it is meant to be, where that was said beforehand. */
+  readonly goal?: string
 }
 
 export const result = (fields: Omit<Result, 'ratio'>): Result => ({
@@ -35,8 +37,8 @@ export function table(results: readonly Result[]): string {
   const number = (value: number) => (value >= 100 ? value.toFixed(0) : value.toFixed(1))
   return results
     .map(
-      ({ name, floor, unit, ours, theirs, ratio }) =>
-        `${name.padEnd(52)} ${`${number(ours)} ${unit}`.padStart(16)}   ${floor} ${number(theirs)} ${unit}   ratio ${ratio.toFixed(2)}`,
+      ({ name, floor, unit, ours, theirs, ratio, goal }) =>
+        `${name.padEnd(52)} ${`${number(ours)} ${unit}`.padStart(16)}   ${floor} ${number(theirs)} ${unit}   ratio ${ratio.toFixed(2)}${goal === undefined ? '' : `   goal: ${goal}`}`,
     )
     .join('\n')
 }
