@@ -72,8 +72,8 @@ describe('describeSituation', () => {
   it('says what the market does, in steps', () => {
     const answers = Array.from({ length: 40 }, (_, index) => 163_120_000_000n - BigInt(index) * 80_000_000n)
     const { market } = situationOf(snapshotOf({ price: usd(160_000_000_000n), answers }))
-    // Five basis points down in every block, and the standard error leaves less than that.
-    expect(market).toEqual({ volatilityBps: 10, driftBps: -5, poolDeviationBps: 0 })
+    // Five basis points down in every block.
+    expect(market).toEqual({ volatilityBps: 10, driftBps: -10, poolDeviationBps: 0 })
   })
 
   it('names the close factor that would hold', () => {

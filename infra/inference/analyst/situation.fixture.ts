@@ -7,7 +7,7 @@ export const situation: Situation = {
   hardFloor: 1.03,
   target: 1.25,
   horizonBlocks: 50,
-  market: { volatilityBps: 15, driftBps: -10, poolDeviationBps: -50 },
+  market: { volatilityBps: 20, driftBps: -10, poolDeviationBps: -50 },
   liquidation: { bonusBps: 750, closeFactorBps: 5_000 },
   candidates: [
     {
