@@ -6,7 +6,7 @@ and the owner loses a bonus on the debt that is repaid. You are given the situat
 
 Choose exactly one of the candidates, and how much of it.
 Every figure is coarse and rounded to the careful side: things are as good as it says or better.
-- "protect" lifts the health factor by repaying debt or adding collateral, whichever way is cheapest. "size" is how \
+- "protect" lifts the health factor by repaying debt or adding collateral, whichever way leaves least to lose. "size" is how \
 far it goes, in per cent of the way from "healthFactor" to "target": a whole number within "sizeBounds", both included.
 - "projections" are what sizes lead to: the health factor after at the least, the cost in basis points of the debt and \
 the debt after as a part of the debt now, both at the most. Sizes between two projections lie between their results.

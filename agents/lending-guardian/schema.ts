@@ -128,7 +128,6 @@ export const answerSchema = z.object({
   reason: z.string().describe('Why, in one or two sentences.'),
 })
 
-export type CandidateKind = z.infer<typeof candidateKindSchema>
 export type Projection = z.infer<typeof projectionSchema>
 export type Candidate = z.infer<typeof candidateSchema>
 export type Situation = z.infer<typeof situationSchema>

@@ -32,6 +32,7 @@ function describeProtection(
 ): Candidate {
   const now = Math.round(healthFactor * 100)
   const way = Math.round(target * 100) - now
+  const left = Math.round(debtAfter * 100)
   return {
     id: 'c1',
     kind: 'protect',
@@ -43,7 +44,7 @@ function describeProtection(
         healthFactorAfter: after / 100,
         costBps,
         // The way down is convex in the health factor, so it lies under the straight line.
-        debtAfter: Math.ceil(20 * (1 - (1 - debtAfter) * (size / reach)) - 1e-9) / 20,
+        debtAfter: Math.ceil((100 * reach - (100 - left) * size) / (5 * reach)) / 20,
       }
     }),
   }
