@@ -43,6 +43,8 @@ export type DirectoryKeeper = {
   readonly missing: readonly string[]
   /** Looks whether anything has changed, and publishes a directory if so. Never throws. */
   refresh(): Promise<void>
+  /** Resolves when no refresh is under way. */
+  idle(): Promise<void>
 }
 
 type Content = Omit<Directory, 'version' | 'epoch' | 'notBefore' | 'notAfter'>
@@ -238,12 +240,14 @@ export function createDirectoryKeeper(parameters: {
         .filter(({ keys }) => keys.length === 0)
         .map((mint) => `waits for the keys of the mint ${mint.name}`)
       const none = nodes.size === 0 ? ['waits for the description of a node'] : []
-      return [...mints, ...none, ...(failure === undefined ? [] : [failure])]
+      const unpublished = published === undefined && mints.length === 0 ? ['has no directory yet'] : []
+      return [...mints, ...none, ...unpublished, ...(failure === undefined ? [] : [failure])]
     },
     refresh() {
       again = true
       running ??= run()
       return running
     },
+    idle: () => running ?? Promise.resolve(),
   }
 }

@@ -60,3 +60,9 @@ export class ChangeSignerError extends RialtoError {
     })
   }
 }
+
+/** What kind of error it is, and nothing that its message may quote: for the log. */
+export const kindOf = (error: unknown): string => {
+  if (error instanceof RialtoError) return error.code
+  return error instanceof Error ? error.name : typeof error
+}

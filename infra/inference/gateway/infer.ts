@@ -1,5 +1,5 @@
 import type { Agent } from 'node:http'
-import { describeError, RialtoError } from '../../../runtime/core/errors.ts'
+import { RialtoError } from '../../../runtime/core/errors.ts'
 import type { Logger } from '../../../runtime/core/ports.ts'
 import { encodeEnd, encodeResponseHead } from '../protocol/bhttp/encode.ts'
 import type { BinaryRequest, Field } from '../protocol/bhttp/message.ts'
@@ -20,6 +20,7 @@ import type { AnswerCache } from '../tokens/redelivery/answerCache.ts'
 import { askNode, field, type NodeAnswer } from './askNode.ts'
 import type { Delivery } from './deliveries.ts'
 import type { DirectoryKeeper, ServedNode } from './directory.ts'
+import { kindOf } from './errors.ts'
 import type { NodeMeasurements } from './measurements.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import type { GatewayLimits } from './options.ts'
@@ -91,7 +92,7 @@ export function infer(request: BinaryRequest, parts: InferParts): Delivery | Ref
   const delivery = spends.begin(payment)
   void run({ node, model, innerRequest, innerRequestHash, payment }, delivery, parts)
     .catch((error) => {
-      parts.logger?.error({ error: describeError(error) }, 'an answer broke off')
+      parts.logger?.error({ error: kindOf(error) }, 'an answer broke off')
       delivery.break()
     })
     .finally(() => {

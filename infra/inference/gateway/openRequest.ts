@@ -22,24 +22,25 @@ const SLACK = 65_536
 const largestBody = sealedRequestLength(requestBuckets.at(-1) ?? 0) + SLACK
 
 /** Why a request did not open, as far as anybody is told. */
-type Closed = 'key' | 'unopened' | 'replay-unknown' | 'gone'
+export type Closed = 'key' | 'unopened' | 'replay_unknown' | 'gone'
 
 /**
  * Reads and opens a request, and answers it in the clear where it does not open.
  *
  * @param body milliseconds within which each next byte has to come
- * @returns undefined when it was answered
+ * @returns why not, when it was answered
  */
 export async function openRequest(
   request: IncomingMessage,
   response: ServerResponse,
   { keys, body }: { readonly keys: OhttpKeys; readonly body: number },
-): Promise<OpenedRequest | undefined> {
+): Promise<OpenedRequest | Closed> {
   try {
     return await open(request, keys, body)
   } catch (error) {
-    refuse(response, reasonOf(error))
-    return undefined
+    const reason = reasonOf(error)
+    refuse(response, reason)
+    return reason
   }
 }
 
@@ -59,7 +60,7 @@ async function open(request: IncomingMessage, keys: OhttpKeys, stall: number): P
 /** Everything but the three is one reason: what exactly was wrong is nobody's business. */
 function reasonOf(error: unknown): Closed {
   if (error instanceof UnknownKeyError) return 'key'
-  if (error instanceof SharedReplayError) return 'replay-unknown'
+  if (error instanceof SharedReplayError) return 'replay_unknown'
   if (error instanceof BodyError && error.fault === 'aborted') return 'gone'
   if (error instanceof RialtoError) return 'unopened'
   throw error
@@ -75,7 +76,7 @@ function refuse(response: ServerResponse, reason: Closed): void {
   if (reason === 'gone') response.destroy()
   else if (reason === 'key')
     respond(response, 400, { 'content-type': 'application/problem+json' }, keyProblem)
-  else if (reason === 'replay-unknown') {
+  else if (reason === 'replay_unknown') {
     const { storeUnavailable } = refusals
     const problem = JSON.stringify(problemOf(storeUnavailable))
     respond(response, storeUnavailable.status, { 'content-type': 'application/json' }, problem)

@@ -1,9 +1,9 @@
-import { describeError } from '../../../runtime/core/errors.ts'
 import type { BinaryRequest } from '../protocol/bhttp/message.ts'
 import { decodeReclaim } from '../protocol/network/payment.ts'
 import type { Refusal } from '../protocol/network/problem.ts'
 import { headers } from '../protocol/network/routes.ts'
 import type { SpendOutcome } from './deliveries.ts'
+import { kindOf } from './errors.ts'
 import { checksOf, type InferParts } from './infer.ts'
 import { type CheckedPayment, checkPayment, isRefusal } from './payments.ts'
 import { encodeRefusal, refusals } from './problems.ts'
@@ -38,7 +38,7 @@ export async function reclaim(request: BinaryRequest, parts: InferParts): Promis
     delivery.settle(outcome)
     return outcome
   } catch (error) {
-    parts.logger?.error({ error: describeError(error) }, 'change could not be given back')
+    parts.logger?.error({ error: kindOf(error) }, 'change could not be given back')
     delivery.break()
     return { kind: 'broken' }
   } finally {

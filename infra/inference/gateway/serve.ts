@@ -1,5 +1,4 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import { describeError } from '../../../runtime/core/errors.ts'
 import { type Health, serveOperations } from '../../http/operations.ts'
 import { respond, respondJson } from '../../http/respond.ts'
 import { decodeRequest } from '../protocol/bhttp/decode.ts'
@@ -13,6 +12,7 @@ import { ohttpMediaTypes } from '../protocol/ohttp/mediaTypes.ts'
 import type { NullifierStore } from '../tokens/nullifiers/nullifierStore.ts'
 import type { ChangeSigner } from './change/changeSigner.ts'
 import { Delivery, type SpendOutcome } from './deliveries.ts'
+import { kindOf } from './errors.ts'
 import { type FollowParameters, follow } from './follow.ts'
 import { type InferParts, infer } from './infer.ts'
 import type { OhttpKeys } from './keys/ohttpKeys.ts'
@@ -47,7 +47,7 @@ export function createHandler(parts: ServeParts): RequestListener {
       metrics.inFlight.inc()
       serveSealed(request, response, parts)
         .catch((error) => {
-          logger?.error({ error: describeError(error) }, 'a request failed')
+          logger?.error({ error: kindOf(error) }, 'a request failed')
           response.destroy()
         })
         .finally(() => {
@@ -93,8 +93,8 @@ async function serveSealed(
   const { metrics, limits } = parts
   const began = performance.now()
   const opened = await openRequest(request, response, { keys: parts.keys, body: limits.body })
-  if (opened === undefined) {
-    metrics.requests.inc({ route: 'unopened', outcome: 'refused' })
+  if (typeof opened === 'string') {
+    metrics.requests.inc({ route: 'unopened', outcome: opened })
     return
   }
   const sealer = await sealChunkedResponse(opened.exchange)

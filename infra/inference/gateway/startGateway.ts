@@ -134,7 +134,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const stop = async () => {
     clearInterval(ticking)
     cut.abort()
-    await Promise.all([mints.stop(), nodes.stop()])
+    mints.stop()
+    nodes.stop()
+    // Whatever is still being looked at changes nothing any more.
+    directory = undefined
+    await keeper.idle()
     await spends.idle()
     await signer.close()
     agents.http.destroy()

@@ -73,7 +73,7 @@ export type MintWatch = {
   readonly asked: Promise<void>
   /** Takes the keys of a directory that another process has published since. */
   adopt(known: ReadonlyMap<string, readonly TokenKey[]>): void
-  stop(): Promise<void>
+  stop(): void
 }
 
 /**
@@ -125,8 +125,8 @@ export function watchMints(parameters: {
     adopt(others) {
       for (const view of views) view.keys = others.get(view.name) ?? view.keys
     },
-    async stop() {
-      await Promise.all(watches.map((each) => each.stop()))
+    stop() {
+      for (const each of watches) each.stop()
     },
   }
 }

@@ -27,7 +27,7 @@ export type NodeWatch = {
   ask(identity: Identity): void
   /** Takes descriptions that another process has published, where they are newer than those known here. */
   adopt(nodes: readonly VerifiedNode[]): void
-  stop(): Promise<void>
+  stop(): void
 }
 
 /**
@@ -109,8 +109,8 @@ export function watchNodes(parameters: {
       void watches.get(identity.text)?.now()
     },
     adopt,
-    async stop() {
-      await Promise.all([...watches.values()].map((each) => each.stop()))
+    stop() {
+      for (const each of watches.values()) each.stop()
     },
   }
 }

@@ -4,8 +4,8 @@ export type Watch = {
   readonly first: Promise<void>
   /** Does it now, or as soon as the one under way is done. Never throws. */
   now(): Promise<void>
-  /** Resolves when nothing is under way any more. */
-  stop(): Promise<void>
+  /** Begins nothing more. What is under way ends by itself. */
+  stop(): void
 }
 
 /**
@@ -43,10 +43,9 @@ export function watch(work: () => Promise<void>, pause: () => number): Watch {
       })
       return next
     },
-    async stop() {
+    stop() {
       stopped = true
       clearTimeout(timer)
-      await running
     },
   }
 }
