@@ -89,7 +89,12 @@ export function createTreasury(parameters: {
         .sort((left, right) => left.key.notAfter - right.key.notAfter)
         .map(({ issuer }) => issuer),
       change: change.issuer,
-      mints: new Map(valid.flatMap(({ of, issuer }) => (of === null ? [] : [[of, issuer]]))),
+      // Of a mint the one that began last: it lists the newest first, and signs no more with those before.
+      mints: new Map(
+        valid
+          .toSorted((left, right) => left.key.notBefore - right.key.notBefore)
+          .flatMap(({ of, issuer }) => (of === null ? [] : [[of, issuer]])),
+      ),
       all,
     }
   }
