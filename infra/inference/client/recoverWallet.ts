@@ -19,7 +19,7 @@ export type Recovered = { readonly bought: number; readonly change: number }
  * wallet. The mint, which knows its account anyway, is asked directly.
  *
  * @param options as of the network; `cover` is not used
- * @param options.gap so many tokens in a row that were never signed mean that there are no more; 32 by default
+ * @param options.gap so many tokens in a row that were never signed mean that there are no more; 256 by default
  * @throws {PrivateNetworkError} `mint_unconfigured`, or why somebody did not answer; what was found by then is kept
  * @example await recoverWallet({ relay, gateway, wallet, mint, privacy: 'private' })
  */
@@ -77,12 +77,16 @@ export async function recoverWallet(options: NetworkOptions & { readonly gap?: n
   })
   try {
     const directory = await keeper.current()
+    const { all } = treasury.issuers(directory)
     let bought = 0
     let change = 0
-    for (const { issuer, of } of treasury.issuers(directory).all) {
-      if (of === null) change += await wallet.recover(issuer, source(fromGateway))
-      // Only at the mint where the account is; tokens of another are recovered with that one's account.
-      else if (of === mint.name) bought += await wallet.recover(issuer, source(fromMint))
+    // What was bought first: how much of it is spent says how much change was asked for at least.
+    // Only at the mint where the account is; tokens of another are recovered with that one's account.
+    for (const { issuer, of } of all)
+      if (of === mint.name) bought += await wallet.recover(issuer, source(fromMint))
+    for (const { issuer, of } of all) {
+      const atLeast = all.reduce((sum, each) => sum + wallet.balance(each.issuer).spent, 0)
+      if (of === null) change += await wallet.recover(issuer, { ...source(fromGateway), atLeast })
     }
     return { bought, change }
   } finally {

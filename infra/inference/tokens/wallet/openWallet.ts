@@ -57,8 +57,10 @@ export type RecoverySource = {
    * together, they would be known to be of one wallet.
    */
   readonly isSpent: (nullifier: Uint8Array) => Promise<boolean>
-  /** So many requests in a row that were never signed mean that there are no more. 32 when absent. */
+  /** So many requests in a row that were never signed mean that there are no more, from `atLeast` on. 256 when absent. */
   readonly gap?: number
+  /** So many are asked for in any case: each token that was spent asked for one of change, signed or not. */
+  readonly atLeast?: number
 }
 
 /**
@@ -340,7 +342,7 @@ export async function openWallet(
         forget(stored.change.issuer, changeCounters(stored))
         await commit({ kind: 'released', spend: id })
       },
-      async recover(issuer, { reissue, isSpent, gap = 32 }) {
+      async recover(issuer, { reissue, isSpent, gap = 256, atLeast = 0 }) {
         const commits: Promise<void>[] = []
         const index = enter(issuer, commits)
         await Promise.all(commits)
@@ -348,7 +350,7 @@ export async function openWallet(
         let spent = 0
         // Counters that were used before and hold nothing now are asked for too, whatever the gap.
         let last = (state.issuers[index]?.next ?? 0) - 1
-        for (let counter = 0; counter <= last + gap; counter++) {
+        for (let counter = 0; counter <= Math.max(last, atLeast + spent - 1) + gap; counter++) {
           if (state.tokens.has(keyOf(index, counter))) {
             last = counter
             continue
