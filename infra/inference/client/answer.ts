@@ -1,4 +1,4 @@
-import { problemOf, type Refusal } from '../protocol/network/problem.ts'
+import { type Problem, problemOf, type Refusal } from '../protocol/network/problem.ts'
 import { headers } from '../protocol/network/routes.ts'
 import type { Attempt } from './attempt.ts'
 import { PrivateNetworkError } from './errors.ts'
@@ -7,7 +7,7 @@ import type { NetworkState } from './networkState.ts'
 import type { PathReport } from './pathReport.ts'
 import type { AskedFor } from './readFetch.ts'
 import { refuse } from './refusals.ts'
-import { type Cost, parseJson, readProblem, respondRefusal, withCost } from './respond.ts'
+import { type Cost, parseJson, readProblem, respondRefusal, withCost, wordIn } from './respond.ts'
 import { EventGate, isSameModel } from './watchAnswer.ts'
 
 /** Header of a plain answer: what the check of its receipt found. */
@@ -58,7 +58,7 @@ function plain(outcome: Outcome & { kind: 'plain' }, progress: Progress, report:
     return respondRefusal(refusal, cost, headersOfRefusal(refusal, progress))
   }
   const problem = status < 400 ? undefined : readProblem(body)
-  report('answered', status, problem?.error.code ?? null)
+  report('answered', status, problem === undefined ? null : codeOfError(problem))
   const shown = new Headers({
     ...headersOf(attempt),
     'content-type': contentType,
@@ -72,6 +72,10 @@ function plain(outcome: Outcome & { kind: 'plain' }, progress: Progress, report:
       : JSON.stringify(mergeCost(parseJson(body), withCost(problem, { role: 'upstream' }, cost)))
   return new Response(content as string | Uint8Array<ArrayBuffer>, { status, headers: shown })
 }
+
+/** What a report may say of an error. It is kept and logged, and a model's server may quote a prompt in its own words. */
+const codeOfError = (problem: Problem): string =>
+  (problem.error.rialto?.role === 'node' ? wordIn(problem) : undefined) ?? 'upstream_error'
 
 /** What a model's server said in its own words, with our `rialto` beside them. */
 const mergeCost = (said: unknown, problem: ReturnType<typeof withCost>) => {

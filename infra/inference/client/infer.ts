@@ -11,7 +11,7 @@ import type { PathReport, PathTry } from './pathReport.ts'
 import type { AskedFor } from './readFetch.ts'
 import { readWhole } from './readWhole.ts'
 import { refuse } from './refusals.ts'
-import { readProblem } from './respond.ts'
+import { readProblem, wordIn } from './respond.ts'
 import { fieldOf } from './sendSealed.ts'
 
 /** How far a request has come; kept by the caller, who can tell of it when the request is aborted. */
@@ -243,7 +243,7 @@ function lieIn(
 /** A refusal of the gateway's, sealed for this client. */
 function gatewayRefusal(status: number, content: Uint8Array, hasNewKeys: boolean): Next {
   const problem = readProblem(content)
-  const code = problem?.error.code ?? 'gateway_refused'
+  const code = wordIn(problem) ?? 'gateway_refused'
   const refusal: Refusal = {
     status: status >= 400 ? status : 502,
     code,
@@ -259,9 +259,10 @@ function gatewayRefusal(status: number, content: Uint8Array, hasNewKeys: boolean
 
 /** An error that a node answered with, sealed for this client: its own, or its model server's. */
 function nodeRefusal(status: number, content: Uint8Array): Next | undefined {
-  const error = readProblem(content)?.error
+  const problem = readProblem(content)
+  const error = problem?.error
   if (error?.rialto?.role !== 'node') return undefined
-  const code = error.code ?? 'node_failed'
+  const code = wordIn(problem) ?? 'node_failed'
   const { limit } = error.rialto
   const refusal: Refusal = {
     status,

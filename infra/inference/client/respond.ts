@@ -28,6 +28,12 @@ export function readProblem(body: Uint8Array): Problem | undefined {
   return parsed.success ? parsed.data : undefined
 }
 
+/** A code that looks like one of ours; undefined for any other: what others write there may quote a prompt. */
+export const wordIn = (problem: Problem | undefined): string | undefined => {
+  const code = problem?.error.code ?? ''
+  return /^[a-z_]{1,40}$/.test(code) ? code : undefined
+}
+
 /** A JSON value, or undefined where there is none: the parser's error would quote it. */
 export function parseJson(body: Uint8Array): unknown {
   try {

@@ -55,7 +55,11 @@ export function proxyCommand(terminal: Terminal): Command {
             ...(walletPassphrase === undefined ? {} : { passphrase: walletPassphrase }),
             // Each line says what a request cost and which way it went: to the one who pays, and to nobody else.
             onPath: ({ kind, status, code, model, node, privacy, spent, returned, receipt }) =>
-              logger.info({ kind, status, code, model, node, privacy, spent, returned, receipt }, 'request'),
+              logger.info(
+                // What names no model that a node serves may be anything that somebody pasted.
+                { kind, status, code, ...(node && { model }), node, privacy, spent, returned, receipt },
+                'request',
+              ),
             onNotice: ({ what, error }) =>
               logger.warn({ what, code: (error as { code?: unknown }).code ?? 'unknown' }, 'trouble'),
           })
