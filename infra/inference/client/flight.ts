@@ -67,8 +67,12 @@ export function startFlight(parameters: {
 
   async function land(ending: Ending): Promise<void> {
     isOver = true
-    await parameters.land(ending, watch)
-    resolveLanded()
+    try {
+      await parameters.land(ending, watch)
+    } finally {
+      // Whoever waits must not wait for ever, whatever went wrong.
+      resolveLanded()
+    }
   }
 
   /** Takes the next event of the delivery. */

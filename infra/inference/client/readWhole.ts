@@ -1,4 +1,3 @@
-import { concatBytes } from '../protocol/binary/bytes.ts'
 import type { Flight } from './flight.ts'
 import { refuse } from './refusals.ts'
 
@@ -27,5 +26,5 @@ export async function readWhole(
     return { kind: 'broken', error }
   }
   await flight.landed
-  return { kind: 'body', body: pieces.length === 1 && pieces[0] ? pieces[0] : concatBytes(...pieces) }
+  return { kind: 'body', body: pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces) }
 }

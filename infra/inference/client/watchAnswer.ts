@@ -1,4 +1,3 @@
-import { concatBytes } from '../protocol/binary/bytes.ts'
 import type { Usage } from '../protocol/network/price.ts'
 import { parseJson } from './respond.ts'
 
@@ -15,7 +14,7 @@ export type AnswerWatch = {
 /** The largest plain answer whose usage is looked for, in bytes. */
 const mostParsed = 64 * 1024 * 1024
 
-/** Watches a plain JSON answer. */
+/** Watches a plain JSON answer. Its pieces may be many: whoever sends it chooses how small they are. */
 export function watchPlain(): AnswerWatch {
   let pieces: Uint8Array[] = []
   let length = 0
@@ -25,7 +24,7 @@ export function watchPlain(): AnswerWatch {
       if (length <= mostParsed) pieces.push(bytes)
       else pieces = []
     },
-    seen: () => read(length <= mostParsed ? parseJson(concatBytes(...pieces)) : undefined),
+    seen: () => read(length <= mostParsed ? parseJson(Buffer.concat(pieces)) : undefined),
   }
 }
 
@@ -102,7 +101,7 @@ export class EventGate {
     }
     // An event that is larger than any server sends is not held for ever.
     const end = at === 0 ? bytes.length : at
-    const passing = concatBytes(...this.#held, bytes.subarray(0, end))
+    const passing = Buffer.concat([...this.#held, bytes.subarray(0, end)])
     this.#held = end === bytes.length ? [] : [bytes.subarray(end)]
     this.#length = bytes.length - end
     return passing
@@ -110,7 +109,7 @@ export class EventGate {
 
   /** What is held when the stream has ended. */
   end(): Uint8Array {
-    const rest = concatBytes(...this.#held)
+    const rest = Buffer.concat(this.#held)
     this.#held = []
     this.#length = 0
     return rest
