@@ -218,7 +218,12 @@ describe('a request', () => {
       error: { ...error, rialto: { role: 'upstream', spent: 0, returned: 1 } },
       extra: true,
     })
-    expect(network.paths[0]).toMatchObject({ outcome: 'answered', status: 400, code: 'context', spent: 0 })
+    expect(network.paths[0]).toMatchObject({
+      outcome: 'answered',
+      status: 400,
+      code: 'upstream_error',
+      spent: 0,
+    })
   })
 })
 
