@@ -86,8 +86,8 @@ type Needle = { readonly canary: string; readonly as: string; readonly bytes: Bu
  */
 export function createSearch(canaries: readonly Canary[]): (bytes: Uint8Array) => readonly Find[] {
   const byHead = new Map<number, Needle[]>()
-  const isLikely = new Uint8Array(1 << 16)
-  const slotOf = (head: number): number => (Math.imul(head, 0x9e3779b1) >>> 16) & 0xffff
+  const isLikely = new Uint8Array(1 << 22)
+  const slotOf = (head: number): number => Math.imul(head, 0x9e3779b1) >>> 10
   for (const canary of canaries)
     for (const window of windowsOf(canary))
       for (const [as, bytes] of encodingsOf(window)) {

@@ -12,7 +12,7 @@ import { fetchFrom } from './addressedFetch.ts'
 import { createSearch } from './canaries.ts'
 import { type Client, chat, makeOrder, openClient, sendOrder, sendToGateway } from './client.ts'
 import { Planted } from './planted.ts'
-import { FAUCET, GATEWAY, MODEL, type Roles, sayFine, startRoles } from './roles.ts'
+import { GATEWAY, MODEL, type Roles, sayFine, startRoles } from './roles.ts'
 import { type Stores, storeKinds } from './stores.ts'
 import { type Asked, beginStream, completion, event, lastEvents, sendJson } from './upstream.ts'
 import {
@@ -221,7 +221,7 @@ describe.each(storeKinds)('a network that keeps what is spent in $name', ({ open
         toProxy('/chat/completions', JSON.stringify({ model: planted.text('proxy: model'), messages: [] })),
         toProxy('/chat/completions', Buffer.alloc(5e6, body)),
       ]
-      expect((await Promise.all(tried)).map(({ status }) => status)).toEqual([401, 403, 404, 400, 404, 413])
+      expect((await Promise.all(tried)).map(({ status }) => status)).toEqual([401, 403, 404, 400, 404, 400])
     })
 
     it('refused by the gateway', async () => {
@@ -347,7 +347,7 @@ describe.each(storeKinds)('a network that keeps what is spent in $name', ({ open
       const authorization = { authorization: `Bearer ${client.purse.account}` }
       expect(await post(`${roles.mint.url}/token-requests`, mediaTypes.tokenRequest, authorization)).toBe(413)
       const response = await ask({ messages: [{ role: 'user', content: body.toString() }] })
-      expect([response.status, await codeOf(response)]).toEqual([413, 'too_large'])
+      expect([response.status, await codeOf(response)]).toEqual([400, 'context_length_exceeded'])
     })
 
     it('while the upstream is down', async () => {
@@ -444,9 +444,12 @@ describe.each(storeKinds)('a network that keeps what is spent in $name', ({ open
         '/chat/completions',
         JSON.stringify(planted.chat('proxy gone', { stream: true })),
       )
-      await streamed.body?.getReader().read()
+      const proxied = streamed.body?.getReader()
+      await proxied?.read()
       await roles.proxy?.kill()
       ;(await other).end(lastEvents(MODEL))
+      await expect(proxied?.read().then(() => proxied.read())).rejects.toThrow('terminated')
+      roles.upstream.answer = sayFine
       await roles.proxy?.start()
       const after = await toProxy('/chat/completions', JSON.stringify(planted.chat('proxy again')))
       expect(after.status).toBe(200)
@@ -543,7 +546,7 @@ describe.each(storeKinds)('a network that keeps what is spent in $name', ({ open
     it('there was much to find, and much that was written', () => {
       expect(planted.canaries.length).toBeGreaterThan(300)
       expect(planted.nullifiers.length).toBeGreaterThan(20)
-      expect(new Set(statuses)).toEqual(new Set([200, 413, 429, 500, 502, 503]))
+      expect(new Set(statuses)).toEqual(new Set([200, 400, 429, 500, 502, 503]))
       for (const role of roles.all) expect(role.stderr().length).toBeGreaterThan(100)
       const places = written.map(({ place }) => place)
       for (const role of roles.all) expect(places).toContain(`${role.name}/metrics`)
@@ -577,7 +580,8 @@ describe.each(storeKinds)('a network that keeps what is spent in $name', ({ open
     })
 
     it('what is spent is known to the gateway’s own store, and to nobody else', () => {
-      const found = written.filter(({ bytes }) => createSearch(planted.nullifiers)(bytes).length > 0)
+      const search = createSearch(planted.nullifiers)
+      const found = written.filter(({ bytes }) => search(bytes).length > 0)
       expect(found.map(({ place }) => place)).toEqual(stores.nullifiers)
     })
 
@@ -636,10 +640,6 @@ describe.each(storeKinds)('a network that keeps what is spent in $name', ({ open
       const said = planted.canaries.filter(({ name }) => !name.startsWith('address'))
       expect(findings([{ place: 'reports', bytes: told }], said)).toEqual([])
       expect(client.paths.length).toBeGreaterThan(20)
-    })
-
-    it('and of what was bought, the mint has sold no more than it was asked for', async () => {
-      expect(FAUCET).toBeGreaterThan(planted.nullifiers.length)
     })
   })
 })

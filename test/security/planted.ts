@@ -26,7 +26,8 @@ export class Planted {
     for (const token of tokens) {
       const { nonce, authenticator } = decodeToken(token)
       this.secret('nonce of a token', nonce)
-      this.secret('signature of a token', authenticator)
+      // A part of it is enough: no part of it is anybody else's.
+      this.secret('signature of a token', authenticator.slice(0, 24))
       this.nullifiers.push(canaryOf('nullifier', nullifierOf(decodeToken(token))))
     }
   }
