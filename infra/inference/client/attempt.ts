@@ -97,7 +97,7 @@ export async function startAttempt(
         usage: isRefusal ? 'none' : seen.usage,
       })
     }
-    const receipt = refused === 'token_spent' ? 'absent' : check()
+    const receipt = refused === 'token_spent' ? 'unknown' : check()
     if (isNodeLie(receipt) || (seen.model !== null && !isSameModel(model, seen.model)))
       state.liars.add(candidate.identity)
     landed = { ...settlement, receipt, seen }

@@ -51,5 +51,8 @@ function readReceipt(field: string): Receipt | undefined {
   }
 }
 
-/** Whether a check says that the node lied. */
-export const isNodeLie = (check: ReceiptCheck): boolean => check === 'forged' || check === 'overcharged'
+/**
+ * Whether a check says that the node lied. Not where a receipt is forged: a gateway passes on none that does not verify,
+ * so it is the gateway that lied, and could have every node but its own shunned.
+ */
+export const isNodeLie = (check: ReceiptCheck): boolean => check === 'overcharged'

@@ -56,6 +56,9 @@ export type InferOptions = {
 /** How many nodes are tried at most, the same one with another payment or key included. */
 const mostAttempts = 5
 
+/** How often other tokens are paid for those that the gateway says were spent before. */
+const mostSaidSpent = 1
+
 /** Refusals behind which another node may answer. The change is back before it is asked. */
 const otherNode = new Set([
   'busy',
@@ -185,6 +188,9 @@ export async function infer(
 
     tries.push(attempt.toTry(next.refusal.code))
     if (next.kind === 'refuse') return refused(next.refusal, next.outcome)
+    // Tokens that are said to be spent are gone, and nothing proves it: whoever says so again gets no more of them.
+    if (tries.filter(({ code }) => code === 'token_spent').length > mostSaidSpent)
+      return refused(next.refusal)
     // What is not settled may yet be spent: nothing is paid beside it.
     if ((attempt.landed()?.unsettled ?? attempt.paid) > 0) return refused(next.refusal)
     last = next.refusal

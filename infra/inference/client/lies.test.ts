@@ -163,8 +163,6 @@ describe('a node that lies', () => {
   it.each([
     ['charges more than its price for the usage that it states', { used: 3 }, 'overcharged', 3],
     ['charges for an error', { status: 500, body: { error: { message: '' } }, used: 1 }, 'overcharged', 1],
-    ['signs with another key', { receipt: 'forged' as const }, 'forged', 1],
-    ['signs for another model', { receipt: 'other-model' as const }, 'forged', 1],
   ])('and %s is caught, and asked no more', async (_, says, check, spent) => {
     const { fetch } = await open()
     network.script.node = ({ node }) => (node === 'node-a' ? says : {})
@@ -180,7 +178,7 @@ describe('a node that lies', () => {
 
   it('is listed as such', async () => {
     const { fetch, catalogue } = await open()
-    network.script.node = () => ({ receipt: 'forged' })
+    network.script.node = () => ({ used: 3 })
     await fetch(url, ask())
     expect((await catalogue()).map(({ node, refused: why }) => [node, why])).toEqual([
       ['node-a', 'lied'],
@@ -204,6 +202,34 @@ describe('a node that lies', () => {
 })
 
 describe('a gateway that lies', () => {
+  it.each([
+    ['nobody signed', 'forged' as const],
+    ['is for another model', 'other-model' as const],
+  ])('and passes a receipt on that %s does not have the node shunned', async (_, receipt) => {
+    const { fetch, catalogue } = await open()
+    network.script.node = () => ({ receipt })
+    for (const _ of [1, 2]) {
+      const said = await fetch(url, ask())
+      expect(said.headers.get('rialto-receipt-check')).toBe('forged')
+      expect(said.headers.get('rialto-node')).toBe('node-a')
+    }
+    expect((await catalogue()).map(({ refused: why }) => why)).toEqual([null, null])
+  })
+
+  it('and says again and again that tokens are spent gets two payments of them, not all', async () => {
+    const { fetch } = await open()
+    network.script.gateway = () => ({
+      refuse: { status: 409, code: 'token_spent', message: 'Spent.', role: 'gateway' },
+    })
+    expect(await refused(await fetch(url, ask()))).toMatchObject({
+      code: 'token_spent',
+      rialto: { spent: 8, returned: 0 },
+    })
+    expect(network.paths).toMatchObject([
+      { spent: 8, tries: [{ receipt: 'unknown' }, { receipt: 'unknown' }] },
+    ])
+  })
+
   it('and keeps a token of the change is caught', async () => {
     const { fetch } = await open()
     network.script.gateway = () => ({ change: 'short' })

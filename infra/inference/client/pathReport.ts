@@ -9,10 +9,10 @@ import type { Privacy } from '../protocol/network/privacy.ts'
  * | `usage-missing` | signed, and the answer names no usage to compare it with |
  * | `absent` | there is none; then everything has to have come back, and did |
  * | `overcharged` | signed, and more than price times usage |
- * | `forged` | not signed by the node for this request, ceiling and model |
+ * | `forged` | not signed by the node for this request, ceiling and model: the gateway, which checks it too, passed it on |
  * | `change-short` | the gateway returned another number of tokens than the receipt leaves |
  * | `change-invalid` | the gateway's change does not verify, or there is none |
- * | `unknown` | the answer's end did not arrive |
+ * | `unknown` | the answer's end did not arrive, or the gateway says that the tokens were spent before |
  */
 export type ReceiptCheck =
   | 'ok'
