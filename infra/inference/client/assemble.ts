@@ -1,10 +1,16 @@
 import { setMaxListeners } from 'node:events'
 import { readIdentity } from '../protocol/network/identity.ts'
 import type { VerifiedNode } from '../protocol/network/nodeDescription.ts'
-import { type AttestationState, type Judgement, judgeAttestation, listCandidates } from './catalogue.ts'
+import {
+  type AttestationState,
+  type Candidate,
+  type Judgement,
+  judgeAttestation,
+  listCandidates,
+} from './catalogue.ts'
 import { OperatorWindow } from './chooseNode.ts'
 import { ClientOptionError } from './errors.ts'
-import type { ConfirmedDirectory, DirectorySource } from './fetchDirectory.ts'
+import type { DirectorySource } from './fetchDirectory.ts'
 import { createGatewayLink } from './gatewayLink.ts'
 import { keepDirectory } from './keepDirectory.ts'
 import { keepMeasurements, type MeasurementKeeper } from './keepMeasurements.ts'
@@ -102,15 +108,7 @@ export function assemble(options: NetworkOptions, hooks: { readonly afterSpendin
     ceiling: options.ceiling ?? 1024,
     now,
     random: options.random ?? Math.random,
-    candidates: ({ nodes }: ConfirmedDirectory) =>
-      listCandidates({
-        nodes,
-        attestations: new Map(nodes.map((node) => [node, attestationOf(node)])),
-        measurements: measurements.latest(),
-        operators: pinnedOperators,
-        liars,
-        now: now(),
-      }),
+    candidates: createCatalogue({ attestationOf, measurements, liars, now, operators: pinnedOperators }),
     measurements: () => measurements.latest(),
     background(what, work) {
       const followed = work
@@ -127,6 +125,36 @@ export function assemble(options: NetworkOptions, hooks: { readonly afterSpendin
     afterSpending: hooks.afterSpending,
   }
   return { state, transport, timeouts, measurements, gone, following }
+}
+
+/** The candidates of a directory, put together again only when something that they depend on has changed. */
+function createCatalogue(parameters: {
+  readonly attestationOf: (node: VerifiedNode) => AttestationState
+  readonly measurements: MeasurementKeeper
+  readonly liars: ReadonlySet<string>
+  readonly now: () => number
+  readonly operators: NetworkOptions['pinnedOperators']
+}): NetworkState['candidates'] {
+  const { attestationOf, measurements, liars, now, operators } = parameters
+  let last: { readonly of: readonly unknown[]; readonly candidates: readonly Candidate[] } | undefined
+  return ({ nodes }) => {
+    const measured = measurements.latest()
+    // Descriptions and attestations end at whole seconds.
+    const of = [nodes, measured, liars.size, Math.floor(now() / 1000)]
+    if (last === undefined || of.some((each, at) => each !== last?.of[at]))
+      last = {
+        of,
+        candidates: listCandidates({
+          nodes,
+          attestations: new Map(nodes.map((node) => [node, attestationOf(node)])),
+          measurements: measured,
+          operators,
+          liars,
+          now: now(),
+        }),
+      }
+    return last.candidates
+  }
 }
 
 function requireOptions(options: NetworkOptions, relays: readonly string[]): void {

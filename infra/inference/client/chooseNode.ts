@@ -1,7 +1,6 @@
 import { costOf } from '../protocol/network/price.ts'
 import { type Privacy, satisfiesPrivacy } from '../protocol/network/privacy.ts'
 import type { Candidate } from './catalogue.ts'
-import { estimatePrompt } from './estimateCost.ts'
 import type { AskedFor } from './readFetch.ts'
 import { refuse } from './refusals.ts'
 
@@ -54,12 +53,14 @@ export function eligibleNodes(
 ): readonly Candidate[] {
   const { asked, privacy, tried, operators } = parameters
   const kind = asked.resource === '/v1/embeddings' ? 'embeddings' : 'chat'
-  const { likely } = estimatePrompt(asked)
   const steps = [
     ['model_not_found', (each: Candidate) => each.model === asked.model],
     ['not_served', (each: Candidate) => each.serves.includes(kind)],
     ['privacy_unavailable', (each: Candidate) => satisfiesPrivacy({ asked: privacy, offered: each.privacy })],
-    ['context_length_exceeded', (each: Candidate) => each.context === null || likely <= each.context],
+    [
+      'context_length_exceeded',
+      (each: Candidate) => each.context === null || asked.prompt.likely <= each.context,
+    ],
     ['no_node', (each: Candidate) => each.refused === null && !tried.has(each.node)],
     ['operator_share', (each: Candidate) => operators.allows(each.operator)],
   ] as const
@@ -82,11 +83,10 @@ const flatMs = 100
  */
 export function weightOf(candidate: Candidate, asked: AskedFor): number {
   const { firstByteMs, errorPercent, price, context } = candidate
-  const prompt = estimatePrompt(asked).likely
   const completion = Math.min(asked.maxTokens ?? 256, context ?? 256)
   const speed = 1 / (flatMs + (firstByteMs ?? unmeasuredMs))
   const success = Math.max(0.01, (1 - (errorPercent ?? 0) / 100) ** 2)
-  return (speed * success) / (1 + costOf(price, { prompt, completion }))
+  return (speed * success) / (1 + costOf(price, { prompt: asked.prompt.likely, completion }))
 }
 
 /**

@@ -23,13 +23,15 @@ const messageTokens = 8
  *
  * Everything in the body that a model may be shown counts, tools and schemas too, escaped as JSON has it.
  *
- * @example estimatePrompt(readAsked('/v1/chat/completions', body)).cautious
+ * @param fields of the body
+ * @param length of the body in bytes
+ * @example estimatePrompt({ messages: [{ role: 'user', content: 'Hello' }] }, 49) // { likely: 21, cautious: 33 }
  */
-export function estimatePrompt({ parsed, body }: Pick<AskedFor, 'parsed' | 'body'>): PromptEstimate {
+export function estimatePrompt(fields: Readonly<Record<string, unknown>>, length: number): PromptEstimate {
   const media = { bytes: 0, count: 0 }
-  for (const value of [parsed.messages, parsed.input]) countMedia(value, media)
-  const messages = Array.isArray(parsed.messages) ? parsed.messages.length : 1
-  const text = Math.max(0, body.length - media.bytes)
+  for (const value of [fields.messages, fields.input]) countMedia(value, media)
+  const messages = Array.isArray(fields.messages) ? fields.messages.length : 1
+  const text = Math.max(0, length - media.bytes)
   const extra = messages * messageTokens + media.count * mediaTokens
   return { likely: Math.ceil(text / 4) + extra, cautious: Math.ceil(text / 2) + extra }
 }
@@ -57,7 +59,7 @@ export function worstCost(
   asked: AskedFor,
   { price, context, defaultCompletion }: { price: Price; context: number; defaultCompletion: number },
 ): number {
-  const prompt = Math.min(estimatePrompt(asked).cautious, context)
+  const prompt = Math.min(asked.prompt.cautious, context)
   const completion =
     asked.resource === '/v1/embeddings'
       ? 0

@@ -141,8 +141,10 @@ export async function hasMintKeys(
   mint: Pick<MintReference, 'url' | 'name'>,
   { directory }: VerifiedDirectory,
 ): Promise<boolean> {
-  const published = await readMintKeys({ ...mint, transport, timeout })
-  const listed = directory.mints.find(({ name }) => name === mint.name)
+  // Without the account: what a mint tells whom it does not know, it tells everybody.
+  const { url, name } = mint
+  const published = await readMintKeys({ url, name, transport, timeout })
+  const listed = directory.mints.find((each) => each.name === name)
   return (
     listed?.keys.every((key) => !isValidAt(key, now() / 1000) || published.has(canonical(key.key))) ?? false
   )

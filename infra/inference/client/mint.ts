@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
 import { concatBytes } from '../protocol/binary/bytes.ts'
 import { tokenResponseLength } from '../protocol/network/payment.ts'
@@ -12,6 +13,8 @@ import { readAll, type Transport, type TransportResponse } from './transport.ts'
 
 /** The most TokenRequests in one request to a mint. */
 export const mostPerRequest = 256
+
+const verifiedAtOnce = 16
 
 /** How a mint is asked. */
 export type MintLink = {
@@ -47,7 +50,7 @@ export function readAccountKey(text: string): string {
  * Buys tokens into a wallet. What was asked for before and not answered is asked for again first, with the same bytes,
  * which costs nothing more.
  *
- * @param count how many are to be bought beside those, 0 to 10,000
+ * @param count how many are to come, those counted that were asked for before; 0 to 10,000
  * @returns how many came
  * @throws {PrivateNetworkError} `account_unknown`, `account_empty`, `mint_unreachable` or `mint_refused`; what came
  * before it is in the wallet
@@ -93,13 +96,15 @@ async function buyBatch(
     )
   if (answer.status !== 200 || answer.body.length !== batch.length * tokenResponseLength)
     throw refusedBy(mint, answer.status)
-  await wallet.receive(
-    issuer,
-    batch.map(({ counter }, index) => ({
-      counter,
-      response: answer.body.subarray(index * tokenResponseLength, (index + 1) * tokenResponseLength),
-    })),
-  )
+  const responses = batch.map(({ counter }, index) => ({
+    counter,
+    response: answer.body.subarray(index * tokenResponseLength, (index + 1) * tokenResponseLength),
+  }))
+  // Verified a few at a time, so that no request waits for all of them.
+  for (let at = 0; at < responses.length; at += verifiedAtOnce) {
+    await wallet.receive(issuer, responses.slice(at, at + verifiedAtOnce))
+    await setImmediate()
+  }
   return batch.length
 }
 

@@ -1,3 +1,4 @@
+import { estimatePrompt, type PromptEstimate } from './estimateCost.ts'
 import { refuse } from './refusals.ts'
 
 /** What an application asked its `fetch` for. */
@@ -56,7 +57,7 @@ export type AskedFor = {
   readonly maxTokens: number | undefined
   readonly choices: number
   readonly body: Uint8Array
-  readonly parsed: Readonly<Record<string, unknown>>
+  readonly prompt: PromptEstimate
 }
 
 /** @throws {PrivateNetworkError} `invalid_json` or `missing_required_parameter` */
@@ -78,7 +79,7 @@ export function readAsked(resource: AskedFor['resource'], body: Uint8Array): Ask
     maxTokens: count(fields.max_completion_tokens) ?? count(fields.max_tokens),
     choices: count(fields.n) ?? 1,
     body,
-    parsed: fields,
+    prompt: estimatePrompt(fields, body.length),
   }
 }
 

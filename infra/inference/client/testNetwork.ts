@@ -129,6 +129,8 @@ export async function startTestNetwork(
   let gatewayKey = await keyPair(7)
   let epoch = 0
   let document = ''
+  /** What the witness has seen, by epoch. */
+  const documents = new Map<string, string>()
   let account = { tokens: 100_000 }
   const paidFor = new Set<string>()
   let url = ''
@@ -166,6 +168,7 @@ export async function startTestNetwork(
       ),
       ...changes,
     })
+    documents.set(`/directories/${gatewayName}/${epoch}`, document)
   }
 
   async function serveSealed(relay: number, body: Uint8Array, response: ServerResponse): Promise<void> {
@@ -293,14 +296,15 @@ export async function startTestNetwork(
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? ''
     const [, relay = '', rest = ''] = /^\/relay-(\d)(\/.*)$/.exec(path) ?? []
-    const giveDirectory = (from: TestScript['directory']): void => {
+    const giveDirectory = (from: TestScript['directory'], which = document): void => {
       seen.directories += 1
-      const given = from(document)
+      const given = from(which)
       if (typeof given === 'string') response.end(given)
       else response.writeHead(given.status, { 'content-type': 'application/json' }).end(given.body)
     }
     if (rest === `/gateways/${gatewayName}/directory`) return giveDirectory(script.directory)
-    if (path === `/directories/${gatewayName}/${epoch}`) return giveDirectory(script.witness)
+    const witnessed = documents.get(path)
+    if (witnessed !== undefined) return giveDirectory(script.witness, witnessed)
     if (rest === `/gateways/${gatewayName}`) {
       const body = await readBody(request, { most: 2e7 })
       seen.relay.push({ relay: Number(relay), length: body.length, headers: request.headers })

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Wallet } from '../tokens/wallet/openWallet.ts'
 import { ClientOptionError } from './errors.ts'
 import { type ConfirmedDirectory, hasMintKeys } from './fetchDirectory.ts'
@@ -20,10 +21,16 @@ export type TopUp = {
 
 export const mintDefaults = { lowWater: 64, batch: 128, delay: { min: 5_000, max: 60_000 } } as const
 
+/** Milliseconds to wait at most when nearly all tokens are gone: what a late purchase hides is not worth a refusal. */
+const urgentDelay = 1_000
+/** Nearly all are gone when this part of the low-water mark is left. */
+const urgentPart = 0.25
+
 /**
  * When a client buys is all that a mint learns of it. So it never buys in the moment of a request: when the tokens fall
- * below the low-water mark, a batch of one fixed size is bought after a delay that is drawn anew each time. A purchase
- * is still a sign that some requests were made since the last one; a higher mark and larger batches make it a rarer one.
+ * below the low-water mark, a batch of one fixed size is bought after a delay that is drawn anew each time, and after
+ * up to a second when less than a quarter of the mark is left. A purchase is still a sign that some requests were made
+ * since the last one; a higher mark and larger batches make it a rarer one.
  */
 export function createTopUp(parameters: {
   readonly mint: MintReference
@@ -59,6 +66,11 @@ export function createTopUp(parameters: {
       throw refuse('keys_inconsistent', { limit: { mint: name } })
     const issuer = treasury.issuers(directory).mints.get(name)
     if (issuer === undefined) throw refuse('mint_refused', { limit: { mint: name } })
+    // One blinding after the other, so that no request waits for all of them.
+    for (let prepared = 1; prepared <= count; prepared++) {
+      wallet.prepare(issuer, prepared)
+      await setImmediate()
+    }
     return buyTokens(asked, { wallet, issuer, count })
   }
 
@@ -77,16 +89,15 @@ export function createTopUp(parameters: {
     plan() {
       const directory = keeper.peek()
       if (timer !== undefined || directory === undefined || !isLow(directory)) return
-      timer = setTimeout(
-        () => {
-          buy(batch)
-            .catch(onTrouble)
-            .finally(() => {
-              timer = undefined
-            })
-        },
-        delay.min + random() * (delay.max - delay.min),
-      )
+      const isUrgent = treasury.balance(directory).ready < lowWater * urgentPart
+      const wait = isUrgent ? random() * urgentDelay : delay.min + random() * (delay.max - delay.min)
+      timer = setTimeout(() => {
+        buy(batch)
+          .catch(onTrouble)
+          .finally(() => {
+            timer = undefined
+          })
+      }, wait)
       timer.unref()
     },
     close: () => clearTimeout(timer),

@@ -38,7 +38,8 @@ const newline = 0x0a
  * would cost as much as opening it.
  */
 export function watchEvents(): AnswerWatch {
-  let line = Buffer.alloc(0)
+  let line: Buffer[] = []
+  let length = 0
   let seen: Seen = { usage: null, model: null }
 
   const look = (bytes: Buffer): void => {
@@ -47,15 +48,22 @@ export function watchEvents(): AnswerWatch {
     const said = read(parseJson(bytes.subarray(5)))
     seen = { usage: said.usage ?? seen.usage, model: seen.model ?? said.model }
   }
+  const add = (bytes: Buffer): void => {
+    length += bytes.length
+    if (length <= mostLine) line.push(bytes)
+    else line = []
+  }
   return {
     push(bytes) {
       let rest = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
       for (let at = rest.indexOf(newline); at >= 0; at = rest.indexOf(newline)) {
-        look(line.length === 0 ? rest.subarray(0, at) : Buffer.concat([line, rest.subarray(0, at)]))
-        line = Buffer.alloc(0)
+        add(rest.subarray(0, at))
+        if (length <= mostLine) look(line.length === 1 && line[0] ? line[0] : Buffer.concat(line))
+        line = []
+        length = 0
         rest = rest.subarray(at + 1)
       }
-      if (line.length + rest.length <= mostLine) line = Buffer.concat([line, rest])
+      if (rest.length > 0) add(rest)
     },
     seen: () => seen,
   }
@@ -90,10 +98,13 @@ export const isSameModel = (asked: string, said: string): boolean =>
 export class EventGate {
   #held: Uint8Array[] = []
   #length = 0
+  /** The last bytes that came: a blank line may be cut in two. */
+  #tail = Buffer.alloc(0)
 
   /** What may pass now; empty when no event is complete. */
   push(bytes: Uint8Array): Uint8Array {
-    const at = lastBoundary(bytes, this.#held.at(-1))
+    const at = lastBoundary(bytes, this.#tail)
+    this.#tail = Buffer.concat([this.#tail, bytes.subarray(-longestBreak)]).subarray(-longestBreak)
     if (at === 0 && this.#length + bytes.length <= mostLine) {
       this.#held.push(bytes)
       this.#length += bytes.length
@@ -101,7 +112,8 @@ export class EventGate {
     }
     // An event that is larger than any server sends is not held for ever.
     const end = at === 0 ? bytes.length : at
-    const passing = Buffer.concat([...this.#held, bytes.subarray(0, end)])
+    const first = bytes.subarray(0, end)
+    const passing = this.#held.length === 0 ? first : Buffer.concat([...this.#held, first])
     this.#held = end === bytes.length ? [] : [bytes.subarray(end)]
     this.#length = bytes.length - end
     return passing
@@ -116,10 +128,12 @@ export class EventGate {
   }
 }
 
+/** Bytes of a blank line with what ends the line before it, less one: CR LF CR. */
+const longestBreak = 3
+
 /** Behind the last blank line: two line ends in a row, as LF or CRLF. 0 when there is none. */
-function lastBoundary(bytes: Uint8Array, before: Uint8Array | undefined): number {
-  const byteAt = (at: number): number | undefined =>
-    at >= 0 ? bytes[at] : before === undefined ? undefined : before[before.length + at]
+function lastBoundary(bytes: Uint8Array, before: Uint8Array): number {
+  const byteAt = (at: number): number | undefined => (at >= 0 ? bytes[at] : before[before.length + at])
   for (let at = bytes.length - 1; at >= 0; at--) {
     if (bytes[at] !== newline) continue
     const previous = byteAt(at - 1) === 0x0d ? byteAt(at - 2) : byteAt(at - 1)
