@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Measurements } from '../protocol/network/directory.ts'
 import { type Privacy, satisfiesPrivacy } from '../protocol/network/privacy.ts'
 import type { Balance } from '../tokens/wallet/openWallet.ts'
@@ -49,6 +50,8 @@ export type PrivateNetwork = {
 
 /** Milliseconds between two looks for payments whose end was not seen. */
 const reclaimEvery = 60_000
+/** Milliseconds between two such payments at most. */
+const reclaimApart = 60_000
 /** How many blindings are made ahead: the change of one request of the largest class. */
 const preparedAhead = 16
 
@@ -83,6 +86,8 @@ export function openPrivateNetwork(options: NetworkOptions): PrivateNetwork {
         })
   let starting: Promise<void> | undefined
   let isClosed = false
+  let isReclaiming = false
+  const closing = new AbortController()
   let active = 0
   let preparing: NodeJS.Immediate | undefined
 
@@ -92,7 +97,7 @@ export function openPrivateNetwork(options: NetworkOptions): PrivateNetwork {
     // A wallet that cannot pay one request is filled at once; any other is not, since this may be a request's moment.
     if (topUp !== undefined && treasury.balance(directory).ready < largest)
       await topUp.fill().catch((error: unknown) => state.notice('top-up', error))
-    state.background('reclaim', treasury.reclaim(link))
+    reclaimInBackground()
     afterSpending()
   }
 
@@ -123,9 +128,18 @@ export function openPrivateNetwork(options: NetworkOptions): PrivateNetwork {
     preparing = setImmediate(prepareOne, count + 1)
   }
 
-  const reclaiming = setInterval(() => {
-    if (treasury.unsettled().length > 0) state.background('reclaim', treasury.reclaim(link))
-  }, reclaimEvery)
+  /** One at once, so that a short run settles one too, and the others at random times. */
+  function reclaimInBackground(): void {
+    if (isReclaiming || treasury.unsettled().length === 0) return
+    isReclaiming = true
+    const apart = () =>
+      delay(random() * reclaimApart, true, { signal: closing.signal, ref: false }).catch(() => false)
+    const work = treasury.reclaim(link, apart).finally(() => {
+      isReclaiming = false
+    })
+    state.background('reclaim', work)
+  }
+  const reclaiming = setInterval(reclaimInBackground, reclaimEvery)
   reclaiming.unref()
 
   const catalogue = async () => state.candidates(await keeper.current())
@@ -207,6 +221,7 @@ export function openPrivateNetwork(options: NetworkOptions): PrivateNetwork {
     async close(grace = 5_000) {
       if (isClosed) return
       isClosed = true
+      closing.abort()
       stopCover?.()
       topUp?.close()
       clearInterval(reclaiming)

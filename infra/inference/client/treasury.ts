@@ -50,9 +50,11 @@ export type Treasury = {
   /**
    * Asks for the change of every payment whose end was never seen, each in a request of its own.
    *
+   * @param apart waits between two of them, and says whether to go on: asked for in one moment, they would be known to
+   * be of one client. Absent: nothing is waited for
    * @returns how many tokens came back
    */
-  reclaim(link: GatewayLink): Promise<number>
+  reclaim(link: GatewayLink, apart?: () => Promise<boolean>): Promise<number>
   /** Payments whose end is not known, those under way left out. */
   unsettled(): readonly WalletSpend[]
 }
@@ -137,9 +139,12 @@ export function createTreasury(parameters: {
         underWay.delete(spend.id)
       }
     },
-    async reclaim(link) {
+    async reclaim(link, apart) {
       let returned = 0
-      for (const spend of unsettled()) {
+      for (const [index, spend] of unsettled().entries()) {
+        if (index > 0 && apart !== undefined && !(await apart())) break
+        // Somebody else may have asked meanwhile.
+        if (!unsettled().some(({ id }) => id === spend.id)) continue
         underWay.add(spend.id)
         try {
           returned += await reclaimOne(link, spend)
