@@ -11,6 +11,7 @@ import { memoryNullifiers } from '../tokens/nullifiers/memoryNullifiers.ts'
 import type { NullifierStore } from '../tokens/nullifiers/nullifierStore.ts'
 import { memoryAnswers } from '../tokens/redelivery/memoryAnswers.ts'
 import { createClient, spendOf, type TestClient } from './client.fixture.ts'
+import { eventually } from './eventually.fixture.ts'
 import { redisReplay } from './keys/redisReplay.ts'
 import type { Gateway, GatewayOptions } from './options.ts'
 import {
@@ -63,7 +64,7 @@ const start = async (owner: string, options: Partial<GatewayOptions> = {}): Prom
     nodes: [{ url: node.url, identity: node.identity.identity }],
     nullifiers: storeOf(owner),
     answers,
-    cluster: { seed, replay: redisReplay(redis, { gateway: GATEWAY, patience: 300 }) },
+    cluster: { seed, replay: redisReplay(redis, { gateway: GATEWAY, patience: 30_000 }) },
     rotation: { nodes: 30, mints: 30 },
     ...options,
   })
@@ -117,9 +118,10 @@ describe('processes behind one name', () => {
     for (let change = 0; change < 5; change++) {
       await node.rotate()
       const { description } = node
-      await expect
-        .poll(async () => (await look()).map(({ directory: { nodes } }) => nodes))
-        .toEqual([[description], [description]])
+      await eventually(async () => (await look()).map(({ directory: { nodes } }) => nodes)).toEqual([
+        [description],
+        [description],
+      ])
       const [one, two] = await look()
       expect(one?.document).toBe(two?.document)
     }

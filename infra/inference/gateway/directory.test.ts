@@ -9,6 +9,7 @@ import { signNodeDescription } from '../protocol/network/nodeDescription.ts'
 import { decodeKeyConfigs } from '../protocol/ohttp/keyConfig.ts'
 import { OHTTP_KEY_PROBLEM } from '../protocol/ohttp/mediaTypes.ts'
 import { generateTokenKey } from '../tokens/blindRsa/keys.ts'
+import { eventually } from './eventually.fixture.ts'
 import { createWorld, type World } from './gateway.fixture.ts'
 import { GATEWAY, MINT, startTestNode } from './peers.fixture.ts'
 
@@ -58,7 +59,7 @@ describe('a directory', () => {
     const w = await open({ rotation: often })
     const first = await w.client.directory()
     const asked = w.node.described
-    await expect.poll(() => w.node.described).toBeGreaterThan(asked + 3)
+    await eventually(() => w.node.described).toBeGreaterThan(asked + 3)
     expect((await w.client.directory()).document).toBe(first.document)
   })
 
@@ -66,7 +67,7 @@ describe('a directory', () => {
     const w = await open({ rotation: often })
     expect(await epochOf(w)).toBe(1)
     await w.node.rotate()
-    await expect.poll(() => epochOf(w)).toBe(2)
+    await eventually(() => epochOf(w)).toBe(2)
     const { publicKey } = await generateTokenKey()
     const listed = (w.mint.issuerDirectory as { 'token-keys': object[] })['token-keys']
     w.mint.issuerDirectory = {
@@ -75,11 +76,11 @@ describe('a directory', () => {
         { 'token-type': 2, 'token-key': Buffer.from(publicKey.spki).toString('base64url') },
       ],
     }
-    await expect.poll(() => epochOf(w)).toBe(3)
+    await eventually(() => epochOf(w)).toBe(3)
     // A key with an end is accepted until then, listed or not.
     expect((await w.client.directory()).directory.mints[0]?.keys).toHaveLength(2)
     w.mint.issuerDirectory = { 'token-keys': listed }
-    await expect.poll(() => epochOf(w)).toBe(4)
+    await eventually(() => epochOf(w)).toBe(4)
     expect((await w.client.directory()).directory.mints[0]?.keys).toHaveLength(1)
     await w.restart()
     expect(await epochOf(w)).toBe(5)
@@ -115,11 +116,11 @@ describe('keys', () => {
     const request = await w.client.seal({ method: 'GET', path: '/measurements' })
     const second = await w.client.seal({ method: 'GET', path: '/measurements' })
     time += 2 * hour
-    await expect.poll(() => epochOf(w)).toBe(2)
+    await eventually(() => epochOf(w)).toBe(2)
     const { response } = await w.client.open(request.exchange, await w.client.post(request.body))
     expect(response.status).toBe(200)
     time += 2 * hour
-    await expect.poll(() => epochOf(w)).toBe(3)
+    await eventually(() => epochOf(w)).toBe(3)
     const refused = await w.client.post(second.body)
     expect(refused.status).toBe(400)
     expect(await refused.json()).toMatchObject({ type: OHTTP_KEY_PROBLEM })
@@ -136,7 +137,7 @@ describe('keys', () => {
       return statuses
     }
     expect(await post(0, 9)).toEqual(Array(9).fill(200))
-    await expect.poll(() => epochOf(w)).toBe(2)
+    await eventually(() => epochOf(w)).toBe(2)
     expect(await post(9, 10)).toEqual([200])
     // Full: refusing is all that is left, and the words send the client to the new key.
     const refused = await w.client.post(stale[10]?.body ?? new Uint8Array())
@@ -158,16 +159,16 @@ describe('keys', () => {
     expect(await w.client.wallet.settle(first.spend.id, change?.responses ?? [])).toBe(3)
     const former = await w.client.change()
     time += 30 * day
-    await expect.poll(async () => (await w.client.directory()).directory.changeKeys.length).toBe(2)
+    await eventually(async () => (await w.client.directory()).directory.changeKeys.length).toBe(2)
     const current = await w.client.change()
     expect(Buffer.compare(former.publicKey.id, current.publicKey.id)).not.toBe(0)
     const spent = await w.client.order({ count: 1, issuers: [former] })
     expect((await w.client.infer(spent)).response.status).toBe(200)
     const late = await w.client.order({ count: 1, issuers: [former] })
     time += 30 * day
-    await expect
-      .poll(async () => (await w.client.directory()).directory.changeKeys.at(-1)?.notBefore)
-      .toBeGreaterThan((time - 30 * day) / 1000)
+    await eventually(
+      async () => (await w.client.directory()).directory.changeKeys.at(-1)?.notBefore,
+    ).toBeGreaterThan((time - 30 * day) / 1000)
     const refused = await w.client.infer({
       ...late,
       changeRequests: (await w.client.order({ count: 1 })).changeRequests,
@@ -187,11 +188,11 @@ describe('a gateway that starts without the others', () => {
       reason: `The gateway waits for the keys of the mint ${MINT}, and waits for the description of a node.`,
     })
     await w.mint.resume()
-    await expect.poll(async () => (await fetch(`${w.gateway.url}/directory`)).status).toBe(200)
+    await eventually(async () => (await fetch(`${w.gateway.url}/directory`)).status).toBe(200)
     expect((await health(w)).reason).toBe('The gateway waits for the description of a node.')
     expect((await w.client.directory()).nodes).toEqual([])
     await w.node.resume()
-    await expect.poll(async () => (await health(w)).status).toBe(200)
+    await eventually(async () => (await health(w)).status).toBe(200)
     expect((await w.client.directory()).nodes).toHaveLength(1)
   })
 
@@ -215,7 +216,7 @@ describe('a node', () => {
     const w = await open({ now: () => time, rotation: often })
     await w.node.pause()
     time += 366 * 24 * hour
-    await expect.poll(async () => (await w.client.directory()).nodes).toEqual([])
+    await eventually(async () => (await w.client.directory()).nodes).toEqual([])
     await w.node.resume()
   })
 
@@ -261,9 +262,9 @@ describe('a node', () => {
       notBefore: seconds - 10,
       notAfter: seconds - 1,
     })
-    await expect
-      .poll(() => w.log.lines.some(({ fields }) => JSON.stringify(fields).includes('not valid')))
-      .toBe(true)
+    await eventually(() =>
+      w.log.lines.some(({ fields }) => JSON.stringify(fields).includes('not valid')),
+    ).toBe(true)
     // The last one that was valid stands.
     expect((await w.client.directory()).directory.epoch).toBe(directory.epoch)
   })

@@ -172,7 +172,7 @@ export function createDirectoryKeeper(parameters: {
       const at = now()
       accept(at)
       const described = describedNodes()
-      nodes = new Map([...described].map(([called, { served }]) => [called, served]))
+      const served = new Map([...described].map(([called, node]) => [called, node.served]))
       const content: Content = {
         gateway: name,
         keys: Buffer.from(encodeKeyConfigs([keyConfigOf(keys.current)])).toString('base64'),
@@ -185,7 +185,10 @@ export function createDirectoryKeeper(parameters: {
       }
       if (content.mints.length === 0) return
       const text = JSON.stringify(content)
-      if (text === published?.content && published.notAfter - at > lifetime / 4) return
+      if (text === published?.content && published.notAfter - at > lifetime / 4) {
+        nodes = served
+        return
+      }
       const notAfter = toSeconds(at + lifetime)
       const epoch = (latest?.epoch ?? 0) + 1
       const document = await signDirectory(identity, {
@@ -199,6 +202,7 @@ export function createDirectoryKeeper(parameters: {
       keys.published(notAfter * 1000)
       if (await files.publish({ epoch, document })) {
         published = { epoch, document, content: text, notAfter: notAfter * 1000 }
+        nodes = served
         return
       }
       // Another process was first: theirs is looked at, and then again whether anything is to be added.
@@ -239,7 +243,11 @@ export function createDirectoryKeeper(parameters: {
       const mints = parameters.mints.views
         .filter(({ keys }) => keys.length === 0)
         .map((mint) => `waits for the keys of the mint ${mint.name}`)
-      const none = nodes.size === 0 ? ['waits for the description of a node'] : []
+      const isNone =
+        published === undefined
+          ? parameters.nodes.views.every(({ node }) => node === undefined)
+          : nodes.size === 0
+      const none = isNone ? ['waits for the description of a node'] : []
       const unpublished = published === undefined && mints.length === 0 ? ['has no directory yet'] : []
       return [...mints, ...none, ...unpublished, ...(failure === undefined ? [] : [failure])]
     },

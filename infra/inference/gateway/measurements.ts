@@ -2,6 +2,10 @@ import type { Measurements } from '../protocol/network/directory.ts'
 
 /** How much the latest request counts in the mean of a node. */
 const WEIGHT = 0.1
+/** Fewer requests than this, to one model at one node, are not told of: they would show that somebody asked it. */
+const LEAST = 8
+/** Milliseconds for which all are told the same: in anything newer a single request would show when it was. */
+const HELD = 600_000
 
 const percentSteps = [0, 1, 2, 5, 10, 20, 50, 100] as const
 
@@ -29,42 +33,67 @@ export type NodeMeasurements = {
     model: string,
     measured: { readonly firstByte: number | undefined; readonly failed: boolean },
   ): void
-  /** In steps so coarse that no single request shows in them. */
+  /**
+   * In coarse steps, and the same for ten minutes. What is told of a model at a node changes only when at least eight
+   * requests went there since it was told last: whoever asks all the time, and sees when somebody's request passes,
+   * would learn from anything finer where it went.
+   */
   snapshot(nodes: Iterable<{ readonly name: string; readonly models: ReadonlySet<string> }>): Measurements
 }
 
-/** Keeps exponentially weighted means for each node and model. */
-export function createMeasurements(): NodeMeasurements {
-  const means = new Map<string, { firstByte: number | undefined; errors: number }>()
+type Mean = { firstByte: number | undefined; errors: number; since: number }
+type Told = { readonly firstByteMs: number | null; readonly errorPercent: number }
+
+const unknown: Told = { firstByteMs: null, errorPercent: 0 }
+
+/**
+ * Keeps exponentially weighted means for each node and model.
+ *
+ * @param now a clock in milliseconds that is never put back
+ */
+export function createMeasurements(now: () => number = () => performance.now()): NodeMeasurements {
+  const means = new Map<string, Mean>()
+  const told = new Map<string, Told>()
+  let toldAt = Number.NEGATIVE_INFINITY
   const nameOf = (node: string, model: string) => `${node} ${model}`
+
+  function tell(): void {
+    if (now() - toldAt < HELD) return
+    toldAt = now()
+    for (const [name, mean] of means) {
+      if (mean.since < LEAST) continue
+      mean.since = 0
+      // A share never quite decays to nothing: less than half a per cent is none.
+      const errors = Math.max(0, mean.errors * 100 - 0.5)
+      told.set(name, {
+        firstByteMs: mean.firstByte === undefined ? null : stepUp(mean.firstByte),
+        errorPercent: percentSteps.find((step) => step >= errors) ?? 100,
+      })
+    }
+  }
+
   return {
     record(node, model, { firstByte, failed }) {
       const name = nameOf(node, model)
       const mean = means.get(name)
       const error = failed ? 1 : 0
       if (mean === undefined) {
-        means.set(name, { firstByte, errors: error })
+        means.set(name, { firstByte, errors: error, since: 1 })
         return
       }
+      mean.since += 1
       mean.errors += WEIGHT * (error - mean.errors)
       if (firstByte === undefined) return
       mean.firstByte =
         mean.firstByte === undefined ? firstByte : mean.firstByte + WEIGHT * (firstByte - mean.firstByte)
     },
-    snapshot: (nodes) => ({
-      nodes: [...nodes].flatMap(({ name, models }) =>
-        [...models].map((model) => {
-          const mean = means.get(nameOf(name, model))
-          // A share never quite decays to nothing: less than half a per cent is none.
-          const errors = Math.max(0, (mean?.errors ?? 0) * 100 - 0.5)
-          return {
-            node: name,
-            model,
-            firstByteMs: mean?.firstByte === undefined ? null : stepUp(mean.firstByte),
-            errorPercent: percentSteps.find((step) => step >= errors) ?? 100,
-          }
-        }),
-      ),
-    }),
+    snapshot(nodes) {
+      tell()
+      return {
+        nodes: [...nodes].flatMap(({ name, models }) =>
+          [...models].map((model) => ({ node: name, model, ...(told.get(nameOf(name, model)) ?? unknown) })),
+        ),
+      }
+    },
   }
 }

@@ -6,6 +6,7 @@ import { memoryNullifiers } from '../tokens/nullifiers/memoryNullifiers.ts'
 import type { NullifierStore } from '../tokens/nullifiers/nullifierStore.ts'
 import { decodeToken, nullifierOf } from '../tokens/privacyPass/token.ts'
 import { createClient } from './client.fixture.ts'
+import { eventually } from './eventually.fixture.ts'
 import { createWorld, type World } from './gateway.fixture.ts'
 import { sayHello } from './peers.fixture.ts'
 
@@ -142,9 +143,9 @@ describe('a store that cannot record', () => {
     const order = await client.order()
     nullifiers.failing.settle = lost()
     const answer = client.infer(order)
-    await expect
-      .poll(() => nullifiers.isSpent(nullifierOf(decodeToken(order.tokens[0] as Uint8Array))))
-      .toBe(true)
+    await eventually(() => nullifiers.isSpent(nullifierOf(decodeToken(order.tokens[0] as Uint8Array)))).toBe(
+      true,
+    )
     delete nullifiers.failing.settle
     expect((await answer).change?.responses).toHaveLength(3)
   })

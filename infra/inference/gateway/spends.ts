@@ -78,8 +78,8 @@ export function createSpends(parameters: {
       if (reservation.change !== null) {
         const answer = await answerOf(key)
         settledAt ??= performance.now()
-        // Only where this request has waited for it is another process known to be about to keep the answer.
-        const comes = pause > FIRST_PAUSE && performance.now() - settledAt < HANDOVER
+        // Another process may have settled it this moment, and be about to keep the answer.
+        const comes = shared && performance.now() - settledAt < HANDOVER
         if (answer !== null || !comes) return { kind: 'settled', due: reservation.change, answer }
       } else {
         // One process alone holds its store: what it did not reserve itself, or has given up, nobody works on.

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { ohttpMediaTypes } from '../protocol/ohttp/mediaTypes.ts'
 import { memoryNullifiers } from '../tokens/nullifiers/memoryNullifiers.ts'
 import type { Order } from './client.fixture.ts'
+import { eventually } from './eventually.fixture.ts'
 import { createWorld, type World } from './gateway.fixture.ts'
 import { type NodeTurn, sayHello } from './peers.fixture.ts'
 
@@ -11,7 +12,7 @@ let world: World
 beforeAll(async () => {
   world = await createWorld({
     nullifiers: memoryNullifiers(),
-    limits: { stall: 500, silence: 5_000, keptPerAnswer: 1 << 20, kept: 8 << 20 },
+    limits: { keptPerAnswer: 1 << 20, kept: 8 << 20 },
   })
   await world.client.buy(64)
 })
@@ -78,7 +79,7 @@ describe('a client that goes away', () => {
     const order = await client.order()
     const { message } = await begin(order)
     message.destroy()
-    await expect.poll(outcomes).toMatch(/outcome="gone"} 1/)
+    await eventually(outcomes).toMatch(/outcome="gone"} 1/)
     const asked = node.asked
     goOn()
     const answered = await client.infer(order)
@@ -111,16 +112,11 @@ describe('a reader that is slow', () => {
     message.pause()
     // What the system's buffers take on three connections is far from all.
     let before = -1
-    await expect
-      .poll(
-        () => {
-          const still = talked.said === before
-          before = talked.said
-          return still && talked.said > 0
-        },
-        { interval: 100 },
-      )
-      .toBe(true)
+    await eventually(() => {
+      const still = talked.said === before
+      before = talked.said
+      return still && talked.said > 0
+    }, 100).toBe(true)
     expect(talked.said).toBeLessThan(3_500)
     const text = await client.text(order, await read())
     expect(createHash('sha256').update(text).digest('hex')).toBe(
@@ -144,13 +140,14 @@ describe('a reader that is slow', () => {
 
 describe('a reader that takes nothing', () => {
   it('is cut off, and its answer is drained and settled without it', async () => {
+    await world.restart({ limits: { stall: 300, keptPerAnswer: 1 << 20, kept: 8 << 20 } })
     const { client, node } = world
     const { talked, script } = talk(4_000)
     node.script = script
     const order = await client.order()
     const { message } = await begin(order)
     message.pause()
-    await expect.poll(outcomes, { timeout: 20_000 }).toMatch(/outcome="stalled"} 1/)
+    await eventually(outcomes).toMatch(/outcome="stalled"} 1/)
     const { change } = await client.reclaim(order)
     expect(change?.responses).toHaveLength(2)
     expect(talked.ended).toBe(true)
