@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, open, readFile, stat } from 'node:fs/promises'
+import { mkdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { InvalidInputError } from '../../runtime/core/errors.ts'
+import { createFileOnce } from '../disk/createFileOnce.ts'
 import { createAccountKey, readAccountKey } from './client/mint.ts'
 import { openWallet, type Wallet } from './tokens/wallet/openWallet.ts'
 
@@ -86,15 +87,10 @@ async function secretIn(path: string, make: () => string): Promise<string> {
   }
   const secret = make()
   try {
-    const file = await open(path, 'wx', 0o600)
-    try {
-      await file.writeFile(`${secret}\n`)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
+    // Another process may have made one in the meantime.
+    return (await createFileOnce(path, `${secret}\n`)) ? secret : await secretIn(path, make)
   } catch (error) {
+    if (error instanceof PurseError) throw error
     throw new PurseError(path, 'cannot be written', 'Make room on the disk and the folder writable.', error)
   }
-  return secret
 }

@@ -79,7 +79,7 @@ describe('imports go one way', () => {
     'the role %s of the inference network imports no other role',
     (role) => {
       const shared = ['protocol', 'tokens'].map((folder) => `infra/inference/${folder}`)
-      const generic = ['infra/http', 'infra/process', 'infra/telemetry', 'runtime/core']
+      const generic = ['infra/disk', 'infra/http', 'infra/process', 'infra/telemetry', 'runtime/core']
       expect(strays(`infra/inference/${role}`, ...shared, ...generic)).toEqual([])
     },
   )

@@ -1,6 +1,7 @@
-import { mkdir, open, readFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { InvalidInputError } from '../../../../runtime/core/errors.ts'
+import { createFileOnce } from '../../../disk/createFileOnce.ts'
 import { exportIdentityKey, generateIdentity, type IdentityKey, importIdentityKey } from './identity.ts'
 import { toBase64Url } from './text.ts'
 
@@ -25,29 +26,26 @@ export class IdentityFileError extends InvalidInputError {
  * @throws {IdentityFileError}
  */
 export async function openIdentity(path: string): Promise<IdentityKey> {
-  const existing = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null
-    throw new IdentityFileError(path, `cannot be read (${error.code})`, error)
-  })
-  if (existing !== null) {
-    const seed = Buffer.from(existing.trim(), 'base64url')
-    if (seed.length !== 32 || toBase64Url(seed) !== existing.trim())
-      throw new IdentityFileError(path, 'is damaged')
-    return importIdentityKey(seed)
-  }
+  const existing = await readSeed(path)
+  if (existing !== null) return existing
   const key = generateIdentity()
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-    // Whoever comes second fails, instead of having another identity than the one on the disk.
-    const file = await open(path, 'wx', 0o600)
-    try {
-      await file.writeFile(`${toBase64Url(exportIdentityKey(key))}\n`)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
+    if (await createFileOnce(path, `${toBase64Url(exportIdentityKey(key))}\n`)) return key
   } catch (error) {
     throw new IdentityFileError(path, `cannot be written (${(error as NodeJS.ErrnoException).code})`, error)
   }
-  return key
+  // Another process made one in the meantime, and that is the one that others are told of.
+  return openIdentity(path)
+}
+
+async function readSeed(path: string): Promise<IdentityKey | null> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null
+    throw new IdentityFileError(path, `cannot be read (${error.code})`, error)
+  })
+  if (text === null) return null
+  const seed = Buffer.from(text.trim(), 'base64url')
+  if (seed.length !== 32 || toBase64Url(seed) !== text.trim()) throw new IdentityFileError(path, 'is damaged')
+  return importIdentityKey(seed)
 }
