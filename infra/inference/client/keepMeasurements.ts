@@ -14,7 +14,10 @@ export type MeasurementKeeper = {
   refresh(): Promise<void> | undefined
 }
 
-/** Measurements are fetched sealed, like everything else, so that no client can be told others than all are told. */
+/**
+ * Measurements are fetched sealed, like everything else: no relay reads or changes them. A gateway could still tell each
+ * asker others, to steer what that one asks next; it does not know who asks, and nothing here would notice.
+ */
 export function keepMeasurements(link: GatewayLink, now: () => number): MeasurementKeeper {
   let latest: Measurements | undefined
   let askedAt = Number.NEGATIVE_INFINITY

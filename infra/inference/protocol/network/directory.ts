@@ -92,13 +92,13 @@ export const isValidAt = (
   seconds: number,
 ): boolean => notBefore <= seconds && seconds < notAfter
 
-/** What a gateway measured of its nodes, in coarse steps. Fetched sealed, so that no client can be told another. */
+/** What a gateway measured of its nodes, in coarse steps. Fetched sealed, so that no relay can read or change it. */
 export const measurementsSchema = z.strictObject({
   nodes: z.array(
     z.strictObject({
       node: nameSchema,
       model: modelNameSchema,
-      /** Milliseconds to the first byte, rounded up to a step of 1, 2, 5, 10, 20, 50 ...; null before any request. */
+      /** Milliseconds to the first byte, rounded up to a step of 1, 2, 5, 10, 20, 50 ...; null before enough requests. */
       firstByteMs: z.int().nullable(),
       /** Of the latest requests, those that failed, in per cent rounded up to 0, 1, 2, 5, 10, 20, 50, 100. */
       errorPercent: z.int().min(0).max(100),
