@@ -4,7 +4,7 @@ import { TruncatedMessageError, UnencodableMessageError } from '../errors.ts'
 import { cutAt, fromHex, toHex } from '../hex.fixture.ts'
 import { ByteQueue } from './byteQueue.ts'
 import { ByteReader } from './byteReader.ts'
-import { byteStringToBytes, bytesToByteString, concatBytes } from './bytes.ts'
+import { byteStringToBytes, bytesToByteString, concatBytes, equalBytes, isZero } from './bytes.ts'
 import { ByteWriter } from './byteWriter.ts'
 import { varintLength, varintValue } from './varint.ts'
 
@@ -86,6 +86,23 @@ describe('writer and reader', () => {
       }),
     )
     expect(() => byteStringToBytes('€')).toThrow(UnencodableMessageError)
+  })
+
+  it('find the one byte that is not zero, or differs, wherever in memory', () => {
+    fc.assert(
+      fc.property(fc.nat({ max: 9 }), fc.nat({ max: 40 }), fc.nat(), (offset, length, where) => {
+        // All around it is not zero, and does not count.
+        const bytes = new Uint8Array(64)
+          .fill(255)
+          .subarray(offset, offset + length)
+          .fill(0)
+        expect([isZero(bytes), equalBytes(bytes, new Uint8Array(length))]).toEqual([true, true])
+        if (length === 0) return
+        bytes[where % length] = 128
+        expect([isZero(bytes), equalBytes(bytes, new Uint8Array(length))]).toEqual([false, false])
+      }),
+    )
+    expect(equalBytes(new Uint8Array(2), new Uint8Array(3))).toBe(false)
   })
 })
 

@@ -35,21 +35,34 @@ export function byteStringToBytes(text: string): Uint8Array {
 /** The inverse of {@link byteStringToBytes}. */
 export function bytesToByteString(bytes: Uint8Array): string {
   let text = ''
-  // In slices, since a spread of a whole field value could exceed what a call takes as arguments.
+  // In slices, since the whole of a long value could exceed what a call takes as arguments. Not by a spread, which
+  // makes an object for each byte.
   for (let at = 0; at < bytes.length; at += 4096) {
-    text += String.fromCharCode(...bytes.subarray(at, at + 4096))
+    text += Reflect.apply(String.fromCharCode, null, bytes.subarray(at, at + 4096))
   }
   return text
 }
 
 /** Whether every byte is zero. */
 export function isZero(bytes: Uint8Array): boolean {
+  // Padding is most of what arrives, so it is looked at in words: from the first one that is aligned in memory.
+  const head = -bytes.byteOffset & 3
+  const inWords = Math.max(0, bytes.length - head) >> 2
   let seen = 0
-  for (const byte of bytes) seen |= byte
+  let at = 0
+  if (inWords > 0) {
+    for (; at < head; at++) seen |= bytes[at] ?? 0
+    const words = new Int32Array(bytes.buffer, bytes.byteOffset + head, inWords)
+    for (let word = 0; word < inWords; word++) seen |= words[word] ?? 0
+    at += inWords * 4
+  }
+  for (; at < bytes.length; at++) seen |= bytes[at] ?? 0
   return seen === 0
 }
 
 /** Whether both hold the same bytes. Not in constant time: for public values only. */
 export function equalBytes(left: Uint8Array, right: Uint8Array): boolean {
-  return left.length === right.length && left.every((byte, index) => byte === right[index])
+  if (left.length !== right.length) return false
+  for (let index = 0; index < left.length; index++) if (left[index] !== right[index]) return false
+  return true
 }
