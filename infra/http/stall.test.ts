@@ -16,10 +16,11 @@ const PIECE = Buffer.alloc(65_536, 1)
 const PIECES = 1_024
 
 async function stream(response: ServerResponse, written: () => void): Promise<void> {
+  const closed = once(response, 'close')
   for (let sent = 0; sent < PIECES && !response.destroyed; sent++)
     if (!response.write(PIECE)) {
       written()
-      await Promise.race([once(response, 'drain'), once(response, 'close')])
+      await Promise.race([new Promise((resolve) => response.once('drain', resolve)), closed])
     }
   response.end()
   written()

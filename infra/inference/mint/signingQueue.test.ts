@@ -18,7 +18,7 @@ it('signs each request as it is signed alone, in its order', async () => {
 })
 
 it('lets everything else have its turn while it signs', async () => {
-  const queue = createSigningQueue(1)
+  const queue = createSigningQueue(0)
   let isDone = false
   let turns = 0
   const count = () => {
@@ -29,8 +29,8 @@ it('lets everything else have its turn while it signs', async () => {
   setImmediate(count)
   await queue.sign(tasks(60), always)
   isDone = true
-  // Sixty signatures are many slices of a millisecond.
-  expect(turns).toBeGreaterThan(5)
+  // A slice of no length holds one signature.
+  expect(turns).toBeGreaterThan(50)
 })
 
 it('lets a small request pass a large one', async () => {

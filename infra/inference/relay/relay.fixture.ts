@@ -13,8 +13,8 @@ afterEach(async () => {
 })
 
 /** Starts a gateway that answers as it is told. */
-export async function startGateway(handler: RequestListener): Promise<string> {
-  const listening = await listen(handler, { what: 'gateway' })
+export async function startGateway(handler: RequestListener, host = '127.0.0.1'): Promise<string> {
+  const listening = await listen(handler, { what: 'gateway', host })
   started.push(() => listening.close())
   return listening.url
 }

@@ -319,14 +319,14 @@ describe('a relay refuses', () => {
 })
 
 describe('a relay', () => {
-  it('reaches a gateway behind a path, and on IPv6', async () => {
-    const paths: (string | undefined)[] = []
+  it.each(['127.0.0.1', '::1'])('reaches a gateway behind a path, at %s', async (host) => {
+    const seen: string[] = []
     const gateway = await startGateway((request, response) => {
-      paths.push(request.url)
+      seen.push(`${request.headers.host} ${request.url}`)
       echo(request, response)
-    })
+    }, host)
     expect((await post(await relayTo(`${gateway}/base/`))).status).toBe(200)
-    expect(paths).toEqual(['/base/ohttp'])
+    expect(seen).toEqual([`${new URL(gateway).host} /base/ohttp`])
   })
 
   it('says of itself that it is well, and counts outcomes without a word of anybody', async () => {
