@@ -45,16 +45,20 @@ export type Ask = {
 export async function openClient(
   network: TappedNetwork,
   index: number,
-  options: Pick<NetworkOptions, 'cadence' | 'cover'> & { readonly batch?: number } = {},
+  options: Pick<NetworkOptions, 'cadence' | 'cover' | 'random'> & {
+    readonly batch?: number
+    /** Of its wallet's file. */
+    readonly name?: string
+  } = {},
 ) {
   const { known, folder } = network
-  const { batch = 48, ...rest } = options
+  const { batch = 48, name = String(index), ...rest } = options
   const address = `127.0.0.${11 + index}`
   const account = createAccountKey()
   const chainAccount = privateKeyToAccount(generatePrivateKey())
   const addressed = createAddressedFetch(address)
   const wallet = await openWallet({
-    path: join(folder, `wallet-${index}`),
+    path: join(folder, `wallet-${name}`),
     secret: { kind: 'passphrase', passphrase: 'test' },
     scryptCost: 1024,
   })

@@ -36,7 +36,7 @@ const receiptLength = 99
 const changeLength = (paid: number): number => 2 + 256 * paid
 
 /** Bytes of the final chunk of an answer that was paid with so many tokens. */
-const finalChunkLength = (paid: number): number =>
+export const endLength = (paid: number): number =>
   suiteLengths.Nt +
   encodeEnd([
     [headers.receipt, 'r'.repeat(base64Length(receiptLength))],
@@ -65,6 +65,6 @@ const possiblePayments = (outer: number): readonly number[] =>
  */
 export function paidByLengths(outer: number, answer: Uint8Array): number | undefined {
   const final = chunkLengths(answer).at(-1) ?? 0
-  const fitting = possiblePayments(outer).filter((paid) => finalChunkLength(paid) <= final)
+  const fitting = possiblePayments(outer).filter((paid) => endLength(paid) <= final)
   return fitting.length === 0 ? undefined : Math.max(...fitting)
 }
