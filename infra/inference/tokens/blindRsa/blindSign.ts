@@ -1,7 +1,6 @@
 import { constants, type KeyObject, privateEncrypt, publicEncrypt } from 'node:crypto'
 import { sameBytes } from '../bytes.ts'
 import { TokenError } from '../errors.ts'
-import { toInteger } from './integers.ts'
 import type { BlindRsaPublicKey } from './keys.ts'
 
 /**
@@ -45,8 +44,13 @@ export function blindSign(
 export function requireSignable(publicKey: BlindRsaPublicKey, blindedMessage: Uint8Array): void {
   if (blindedMessage.length !== publicKey.length)
     throw refused(`has ${blindedMessage.length} bytes instead of ${publicKey.length}`)
-  const m = toInteger(blindedMessage)
-  if (m <= 1n || m >= publicKey.n - 1n) throw refused('is out of range')
+  const most = Uint8Array.from(publicKey.modulus)
+  // The modulus is odd, so this is n - 1 and borrows nothing.
+  most[most.length - 1] = (most.at(-1) ?? 0) - 1
+  const least = new Uint8Array(publicKey.length)
+  least[least.length - 1] = 1
+  if (Buffer.compare(blindedMessage, least) <= 0 || Buffer.compare(blindedMessage, most) >= 0)
+    throw refused('is out of range')
 }
 
 const refused = (problem: string): TokenError =>

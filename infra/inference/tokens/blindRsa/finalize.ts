@@ -56,7 +56,7 @@ export function verify({
   saltLength = SALT_LENGTH,
 }: VerifyParameters): boolean {
   // OpenSSL checks both too; here it costs nothing and does not lean on that.
-  if (signature.length !== publicKey.length || toInteger(signature) >= publicKey.n) return false
+  if (signature.length !== publicKey.length || Buffer.compare(signature, publicKey.modulus) >= 0) return false
   return verifySignature(
     'sha384',
     message,

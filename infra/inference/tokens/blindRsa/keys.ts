@@ -2,12 +2,14 @@ import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject } fr
 import { promisify } from 'node:util'
 import { concat, sameBytes, sha256 } from '../bytes.ts'
 import { TokenError } from '../errors.ts'
-import { toInteger } from './integers.ts'
+import { toInteger, toOctets } from './integers.ts'
 
 /** An RSA public key, read once: the integers for blinding, OpenSSL's handle for verifying. */
 export type BlindRsaPublicKey = {
   readonly n: bigint
   readonly e: bigint
+  /** The modulus as big-endian bytes, as long as {@link length}: comparing bytes makes no integer of them. */
+  readonly modulus: Uint8Array
   readonly bits: number
   /** Bytes of the modulus, of a blinded message and of a signature. */
   readonly length: number
@@ -75,7 +77,8 @@ export function publicKeyOf(modulus: Uint8Array, exponent: Uint8Array): BlindRsa
         e: Buffer.from(exponent).toString('base64url'),
       },
     })
-    return { n, e, bits, length: Math.ceil(bits / 8), handle }
+    const length = Math.ceil(bits / 8)
+    return { n, e, modulus: toOctets(n, length), bits, length, handle }
   } catch (cause) {
     throw notAKey('OpenSSL does not take it', cause)
   }
