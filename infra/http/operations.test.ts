@@ -1,3 +1,4 @@
+import { get, type IncomingMessage, type ServerResponse } from 'node:http'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Listening, listen } from './listen.ts'
 import { createServerMetrics, type Health, serveOperations } from './operations.ts'
@@ -58,6 +59,43 @@ describe('operations', () => {
     expect(text).not.toContain('127.0.0.1')
     expect(text).not.toContain('process_')
   })
+
+  it.each([
+    ['through a proxy that says for whom', { 'x-forwarded-for': '203.0.113.9' }],
+    ['through one that says so as RFC 7239 has it', { forwarded: 'for=203.0.113.9' }],
+    ['through one that says only that it is one', { via: '1.1 proxy' }],
+    ['for the name that the world knows', { host: 'gateway.example.org' }],
+  ])('are shown to nobody who comes %s', async (_, headers) => {
+    const { port } = new URL(await serve())
+    const ask = (path: string) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        get({ port, path, headers }, (response) => {
+          response.resume()
+          resolve(response.statusCode)
+        }).on('error', reject)
+      })
+    expect(await ask('/metrics')).toBe(404)
+    expect(await ask('/healthz')).toBe(200)
+  })
+
+  it.each(['203.0.113.9', '::ffff:203.0.113.9', '2001:db8::1', undefined])(
+    'are shown to no other machine: %s',
+    async (remoteAddress) => {
+      const { registry } = createServerMetrics('test')
+      const request = {
+        method: 'GET',
+        url: '/metrics',
+        headers: { host: '127.0.0.1' },
+        socket: { remoteAddress },
+      }
+      expect(
+        serveOperations(request as unknown as IncomingMessage, {} as ServerResponse, {
+          registry,
+          health: () => ({ ok: true }),
+        }),
+      ).toBe(false)
+    },
+  )
 
   it('add the figures of the process where that is asked for', async () => {
     const url = await serve(undefined, true)

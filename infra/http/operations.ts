@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { isLoopback } from './isLoopback.ts'
 import { respond, respondJson } from './respond.ts'
 
 /** What a server counts. No label ever holds anything of a user: outcomes come from a fixed list. */
@@ -48,8 +49,27 @@ export function createServerMetrics(server: string, { withProcess = false } = {}
 /** Whether a server can do its work now, and if not, why in one line. */
 export type Health = { readonly ok: true } | { readonly ok: false; readonly reason: string }
 
+/** What a proxy in front of a server says of whom it asks for. */
+const forwarding = ['forwarded', 'via', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip'] as const
+
 /**
- * Answers `/healthz` (200, or 503 with the reason) and `/metrics` (Prometheus).
+ * Whether a request comes from this machine, and for all that can be seen from nobody behind a proxy on it. A proxy
+ * that says nothing of itself and writes another host cannot be told from a local client.
+ */
+function isOwn({ socket, headers }: IncomingMessage): boolean {
+  const from = (socket.remoteAddress ?? '').replace(/^::ffff:/, '')
+  const host = `http://${headers.host ?? ''}`
+  return (
+    (from === '::1' || from.startsWith('127.')) &&
+    URL.canParse(host) &&
+    isLoopback(new URL(host)) &&
+    forwarding.every((name) => headers[name] === undefined)
+  )
+}
+
+/**
+ * Answers `/healthz` (200, or 503 with the reason) and, to this machine alone, `/metrics` (Prometheus). Who reads the
+ * metrics of several roles while a request passes sees where it goes: they are for their operator.
  *
  * @returns whether the request was one of these
  */
@@ -68,7 +88,7 @@ export function serveOperations(
     )
     return true
   }
-  if (request.url === '/metrics') {
+  if (request.url === '/metrics' && isOwn(request)) {
     registry.metrics().then(
       (text) => respond(response, 200, { 'content-type': registry.contentType }, text),
       () => respondJson(response, 500, { status: 'metrics cannot be read' }),
