@@ -9,6 +9,11 @@ export type Stores = {
   readonly shared?: { readonly database: string; readonly redis: string }
   /** The places where nullifiers are, and have to be. */
   readonly nullifiers: readonly string[]
+  /**
+   * Whether a gateway knows at once that nobody works on what a killed one reserved. Another process behind the same
+   * name may, where there can be any, for the ten minutes that an answer may take.
+   */
+  readonly isAlone: boolean
   /** All that is in them, and all that was ever written to Redis. */
   written(): Promise<readonly Written[]>
   close(): Promise<void>
@@ -26,6 +31,7 @@ export const storeKinds: readonly {
     name: 'files',
     open: async () => ({
       nullifiers: ['gateway/state/nullifiers.log'],
+      isAlone: true,
       written: async () => [],
       close: async () => undefined,
     }),
@@ -47,7 +53,8 @@ async function openShared(): Promise<Stores> {
   monitor.on('monitor', (_: string, parts: readonly string[]) => commands.push(parts.join(' ')))
   return {
     shared: { database: database.url, redis },
-    nullifiers: ['postgres public.rialto_spends'],
+    nullifiers: ['postgres rialto_nullifiers.nullifiers'],
+    isAlone: false,
     async written() {
       return [
         ...(await tablesOf(database.url)),

@@ -6,24 +6,24 @@ import type { Role } from './roleProcess.ts'
 /** Bytes that a role wrote, and where. */
 export type Written = { readonly place: string; readonly bytes: Uint8Array }
 
-/** Every file under a role's folder, with its name, and its two streams. */
-export async function writtenBy(role: Role): Promise<readonly Written[]> {
-  const { name, folder } = role
-  const files = await Promise.all(
-    (await readdir(folder, { recursive: true, withFileTypes: true })).map(async (entry) => {
-      const path = join(entry.parentPath, entry.name)
-      const place = `${name}/${relative(folder, path)}`
-      const named = { place: `the name of ${place}`, bytes: Buffer.from(relative(folder, path)) }
-      if (entry.isSymbolicLink()) return [named, { place, bytes: Buffer.from(await readlink(path)) }]
-      return entry.isFile() ? [named, { place, bytes: await readFile(path) }] : [named]
-    }),
-  )
-  return [
-    ...files.flat(),
-    { place: `${name}/stdout`, bytes: role.stdout() },
-    { place: `${name}/stderr`, bytes: role.stderr() },
-  ]
+/** Every file under a folder, with its name. */
+export async function filesIn(folder: string, name: string): Promise<readonly Written[]> {
+  const files = (await readdir(folder, { recursive: true, withFileTypes: true })).map(async (entry) => {
+    const path = join(entry.parentPath, entry.name)
+    const place = `${name}/${relative(folder, path)}`
+    const named = { place: `the name of ${place}`, bytes: Buffer.from(relative(folder, path)) }
+    if (entry.isSymbolicLink()) return [named, { place, bytes: Buffer.from(await readlink(path)) }]
+    return entry.isFile() ? [named, { place, bytes: await readFile(path) }] : [named]
+  })
+  return (await Promise.all(files)).flat()
 }
+
+/** Every file under a role's folder, and its two streams. */
+export const writtenBy = async (role: Role): Promise<readonly Written[]> => [
+  ...(await filesIn(role.folder, role.name)),
+  { place: `${role.name}/stdout`, bytes: role.stdout() },
+  { place: `${role.name}/stderr`, bytes: role.stderr() },
+]
 
 /** What a role that runs shows to whoever asks for its health and its metrics. */
 export const shownBy = ({ name, url }: Role): Promise<readonly Written[]> =>
