@@ -40,15 +40,22 @@ export type ByteReader = {
  */
 export function readBytes(name: string, bytes: Uint8Array): ByteReader {
   let at = 0
-  const take = (length: number): Uint8Array => {
+  const pass = (length: number): void => {
     if (at + length > bytes.length) throw malformed(name, 'ends too early')
     at += length
-    // Not slice(): that of a Buffer is a view, and the memory under it is soon another message's.
-    return new Uint8Array(bytes.subarray(at - length, at))
   }
   return {
-    take,
-    uint: (length) => take(length).reduce((value, byte) => value * 256 + byte, 0),
+    take(length) {
+      pass(length)
+      // Not slice(): that of a Buffer is a view, and the memory under it is soon another message's.
+      return new Uint8Array(bytes.subarray(at - length, at))
+    },
+    uint(length) {
+      pass(length)
+      let value = 0
+      for (let index = at - length; index < at; index++) value = value * 256 + (bytes[index] ?? 0)
+      return value
+    },
     end: () => {
       if (at !== bytes.length) throw malformed(name, `goes on for ${bytes.length - at} bytes too many`)
     },

@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs'
 import { type FileHandle, open as openFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { InvariantError } from '../../../../runtime/core/errors.ts'
@@ -56,8 +57,9 @@ export async function openGroupCommitLog<Entry>(parameters: {
 
   async function commit(batch: readonly Waiting<Entry>[]): Promise<void> {
     const line = Buffer.from(`${encode(batch.map(({ entry }) => entry))}\n`)
-    // Somebody else who writes to it holds another view of what is recorded.
-    if ((await file.stat()).size !== length) throw unwritable(path, 'another process wrote to it')
+    // Somebody else who writes to it holds another view of what is recorded. The system knows the size of an open file
+    // without its disk, so asking at once takes less than the way to a thread that could wait.
+    if (fstatSync(file.fd).size !== length) throw unwritable(path, 'another process wrote to it')
     for (let written = 0; written < line.length; )
       written += (await file.write(line, written, line.length - written)).bytesWritten
     await file.datasync()
