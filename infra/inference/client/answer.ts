@@ -11,7 +11,7 @@ import { type Cost, parseJson, readProblem, respondRefusal, withCost, wordIn } f
 import { EventGate, isSameModel } from './watchAnswer.ts'
 
 /** Header of a plain answer: what the check of its receipt found. */
-export const receiptCheckHeader = 'rialto-receipt-check'
+const receiptCheckHeader = 'rialto-receipt-check'
 
 /**
  * Sends a request through the network and makes a response of what comes of it.

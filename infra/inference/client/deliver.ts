@@ -1,5 +1,4 @@
 import type { BinaryRequest, Field } from '../protocol/bhttp/message.ts'
-import { concatBytes } from '../protocol/binary/bytes.ts'
 import { StaleKeyError } from './errors.ts'
 import { type GatewayLink, isConnectionLoss } from './gatewayLink.ts'
 import type { DirectoryKeeper } from './keepDirectory.ts'
@@ -103,7 +102,7 @@ async function gather(pieces: AsyncGenerator<Uint8Array, readonly Field[], undef
   let length = 0
   for (;;) {
     const { done, value } = await pieces.next()
-    if (done === true) return { content: concatBytes(...content), trailers: value }
+    if (done === true) return { content: Buffer.concat(content), trailers: value }
     length += value.length
     if (length <= mostProblem) content.push(value)
   }

@@ -1,5 +1,4 @@
 import type { BinaryRequest, BinaryResponse, Field } from '../protocol/bhttp/message.ts'
-import { concatBytes } from '../protocol/binary/bytes.ts'
 import { BrokenStreamError } from '../protocol/errors.ts'
 import { type gatewayResources, routes } from '../protocol/network/routes.ts'
 import { StaleKeyError, TransportError, UnsealedAnswerError } from './errors.ts'
@@ -88,7 +87,7 @@ async function gather(pieces: AsyncGenerator<Uint8Array, readonly Field[], undef
   let length = 0
   for (;;) {
     const { done, value } = await pieces.next()
-    if (done === true) return { content: concatBytes(...content), trailers: value }
+    if (done === true) return { content: Buffer.concat(content), trailers: value }
     length += value.length
     if (length > mostAnswer) {
       await pieces.return([])

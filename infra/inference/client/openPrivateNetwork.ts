@@ -4,6 +4,7 @@ import { type Privacy, satisfiesPrivacy } from '../protocol/network/privacy.ts'
 import type { Balance } from '../tokens/wallet/openWallet.ts'
 import { answer } from './answer.ts'
 import { assemble } from './assemble.ts'
+import { warmUp } from './attempt.ts'
 import { type CatalogueEntry, modelList } from './catalogue.ts'
 import { coverBody, RecentForms, scheduleCover } from './cover.ts'
 import { PrivateNetworkError } from './errors.ts'
@@ -52,6 +53,8 @@ export type PrivateNetwork = {
 const reclaimEvery = 60_000
 /** Milliseconds between two such payments at most. */
 const reclaimApart = 60_000
+/** For how many nodes something is sealed at the start. */
+const warmNodes = 8
 /** How many blindings are made ahead: the change of one request of the largest class. */
 const preparedAhead = 16
 
@@ -97,6 +100,7 @@ export function openPrivateNetwork(options: NetworkOptions): PrivateNetwork {
     // A wallet that cannot pay one request is filled at once; any other is not, since this may be a request's moment.
     if (topUp !== undefined && treasury.balance(directory).ready < largest)
       await topUp.fill().catch((error: unknown) => state.notice('top-up', error))
+    state.background('directory', warmUp(state, directory.nodes.slice(0, warmNodes)))
     reclaimInBackground()
     afterSpending()
   }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { BinaryHttpDecoder, type BinaryHttpEvent } from '../protocol/bhttp/decoder.ts'
 import { encodeRequest } from '../protocol/bhttp/encode.ts'
 import type { Field } from '../protocol/bhttp/message.ts'
-import { concatBytes, noBytes } from '../protocol/binary/bytes.ts'
+import { noBytes } from '../protocol/binary/bytes.ts'
 import { CellUnpacker } from '../protocol/cells.ts'
 import { headers } from '../protocol/network/routes.ts'
 import { largestInnerBucket } from '../protocol/network/sizes.ts'
@@ -97,10 +97,9 @@ export function readNodeAnswer(exchange: OhttpExchange, { cells }: AnswerForm): 
   })
   let head: NodeAnswerReader['head']
 
-  const decode = (plaintext: Uint8Array, pieces: Uint8Array[]): void => {
-    for (const bytes of unpacker === undefined ? [plaintext] : unpacker.push(plaintext))
-      take(decoder.push(bytes), pieces)
-  }
+  const decode = (plaintext: Uint8Array, pieces: Uint8Array[]): void =>
+    // Joined, since a cell is small and each piece costs as much as its bytes.
+    take(decoder.push(unpacker === undefined ? plaintext : join(unpacker.push(plaintext))), pieces)
   const take = (events: readonly BinaryHttpEvent[], pieces: Uint8Array[]): void => {
     for (const event of events) {
       if (event.type === 'response') head = { status: event.status, headers: event.headers }
@@ -112,7 +111,7 @@ export function readNodeAnswer(exchange: OhttpExchange, { cells }: AnswerForm): 
       ? pieces[0]
       : pieces.length === 0
         ? noBytes
-        : concatBytes(...pieces)
+        : Buffer.concat(pieces)
 
   return {
     get head() {

@@ -1,7 +1,6 @@
 import { BinaryHttpDecoder, type BinaryHttpEvent } from '../protocol/bhttp/decoder.ts'
 import { encodeRequest } from '../protocol/bhttp/encode.ts'
 import type { BinaryRequest, Field } from '../protocol/bhttp/message.ts'
-import { concatBytes } from '../protocol/binary/bytes.ts'
 import { MalformedMessageError } from '../protocol/errors.ts'
 import { problemSchema } from '../protocol/network/problem.ts'
 import { openChunkedResponse, sealChunkedRequest } from '../protocol/ohttp/chunked.ts'
@@ -98,7 +97,7 @@ export async function sendSealed(parameters: {
     try {
       for (let batch: BinaryHttpEvent[] | undefined = waiting; batch !== undefined; ) {
         const bytes = batch.flatMap((event) => (event.type === 'content' ? [event.bytes] : []))
-        if (bytes.length > 0) yield bytes.length === 1 && bytes[0] ? bytes[0] : concatBytes(...bytes)
+        if (bytes.length > 0) yield bytes.length === 1 && bytes[0] ? bytes[0] : Buffer.concat(bytes)
         for (const event of batch) if (event.type === 'end') return event.trailers
         const { done, value }: IteratorResult<BinaryHttpEvent[], void> = await events.next()
         batch = done === true ? undefined : value

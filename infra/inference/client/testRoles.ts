@@ -236,8 +236,6 @@ export async function createTestGateway(parameters: {
   }
 }
 
-export type TestGateway = Awaited<ReturnType<typeof createTestGateway>>
-
 /** Opens the inner request and seals what the script says. */
 async function answerAsNode(
   node: TestNode,

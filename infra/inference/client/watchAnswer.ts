@@ -30,40 +30,49 @@ export function watchPlain(): AnswerWatch {
 
 /** An event that names usage is short; a longer line is passed on and not read. */
 const mostLine = 256 * 1024
-const usageMark = Buffer.from('"usage"')
+/** Stands in no event but the one that has the usage, where `"usage"` itself stands in all of them, as null. */
+const usageMark = Buffer.from('"prompt_tokens"')
 const newline = 0x0a
 
 /**
- * Watches server-sent events. Only the first one is read for the model, and those that name a usage: to parse each
+ * Watches server-sent events. Only the first one is read for the model, and the one that has the usage: to look at each
  * would cost as much as opening it.
  */
 export function watchEvents(): AnswerWatch {
+  /** The line that has begun. */
   let line: Buffer[] = []
   let length = 0
   let seen: Seen = { usage: null, model: null }
 
   const look = (bytes: Buffer): void => {
-    if (bytes.length < 6 || bytes.toString('latin1', 0, 5) !== 'data:') return
-    if (seen.model !== null && !bytes.includes(usageMark)) return
+    if (bytes.toString('latin1', 0, 5) !== 'data:') return
     const said = read(parseJson(bytes.subarray(5)))
     seen = { usage: said.usage ?? seen.usage, model: seen.model ?? said.model }
   }
-  const add = (bytes: Buffer): void => {
-    length += bytes.length
-    if (length <= mostLine) line.push(bytes)
-    else line = []
+  /** Looks at whole lines. */
+  const search = (lines: Buffer): void => {
+    for (let at = 0; seen.model === null && at < lines.length; ) {
+      const end = lines.indexOf(newline, at)
+      look(lines.subarray(at, end))
+      at = end + 1
+    }
+    const found = lines.lastIndexOf(usageMark)
+    if (found >= 0) look(lines.subarray(lines.lastIndexOf(newline, found) + 1, lines.indexOf(newline, found)))
   }
   return {
-    push(bytes) {
-      let rest = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-      for (let at = rest.indexOf(newline); at >= 0; at = rest.indexOf(newline)) {
-        add(rest.subarray(0, at))
-        if (length <= mostLine) look(line.length === 1 && line[0] ? line[0] : Buffer.concat(line))
+    push(piece) {
+      const bytes = Buffer.from(piece.buffer, piece.byteOffset, piece.length)
+      const end = bytes.lastIndexOf(newline) + 1
+      if (end > 0) {
+        const lines = bytes.subarray(0, end)
+        if (length <= mostLine) search(line.length === 0 ? lines : Buffer.concat([...line, lines]))
         line = []
         length = 0
-        rest = rest.subarray(at + 1)
       }
-      if (rest.length > 0) add(rest)
+      if (end === bytes.length) return
+      length += bytes.length - end
+      if (length <= mostLine) line.push(bytes.subarray(end))
+      else line = []
     },
     seen: () => seen,
   }
