@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import {
@@ -25,7 +25,7 @@ export type MintKey = {
 
 /** The keys of a mint. One signs; the next is made known before it does; those before are listed until they end. */
 export type KeyRing = {
-  /** Makes and forgets keys as the time asks; to be awaited before the others are called. */
+  /** Makes keys and leaves them out as the time asks; to be awaited before the others are called. */
   refresh(): Promise<void>
   /** Those to be made known, the newest first: a client takes the first that has begun (RFC 9578, section 4). */
   listed(): readonly MintKey[]
@@ -54,7 +54,7 @@ const MOST_LEAD = 86_400
  *
  * @param lifetime seconds for which a key signs
  * @param now milliseconds since 1970
- * @param onRetire told the ids of keys that are forgotten
+ * @param onRetire told the ids of keys that have ended
  * @throws {MintStateError, TokenError} `LOG_UNWRITABLE`
  */
 export async function openKeyRing(parameters: {
@@ -67,7 +67,8 @@ export async function openKeyRing(parameters: {
   const skew = Math.min(MOST_SKEW, Math.floor(lifetime / 20))
   const lead = Math.min(MOST_LEAD, Math.floor(lifetime / 4))
   const seconds = () => Math.floor(parameters.now() / 1_000)
-  let keys = await readKeys(folder)
+  const readThose = async (now: number) => (await readKeys(folder)).filter(({ notAfter }) => now < notAfter)
+  let keys = await readThose(seconds())
   let refreshing: Promise<void> | undefined
 
   const signing = () => {
@@ -78,10 +79,11 @@ export async function openKeyRing(parameters: {
 
   async function refresh(now: number): Promise<void> {
     for (const key of keys.filter(({ notAfter }) => notAfter <= now)) {
-      await rm(join(folder, fileOf(key)), { force: true })
       keys = keys.filter((each) => each !== key)
       onRetire?.(key.id)
     }
+    // One that is current may have been left out while the clock was wrong: the file of one that has ended stays.
+    if (!keys.some((key) => isCurrent(key, now))) keys = await readThose(now)
     if (!keys.some((key) => isCurrent(key, now))) await add(now)
     const newest = Math.max(...keys.map(({ signsUntil }) => signsUntil))
     if (newest <= now + lead) await add(newest)

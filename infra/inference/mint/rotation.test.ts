@@ -54,7 +54,8 @@ describe('the keys of a mint', () => {
       [2, 4],
       [1, 3],
     ])
-    expect(keyFiles(state)).toHaveLength(2)
+    // A key that has ended stays on the disk.
+    expect(keyFiles(state)).toHaveLength(3)
   })
 
   it('sign what is new only while they are current, give or take a clock', async () => {
@@ -111,6 +112,17 @@ describe('the keys of a mint', () => {
     ])
     const requests = newRequests(await currentKey(corrected.url, corrected.seconds()), 1)
     expect((await buy(corrected.url, corrected.account.key, bytesOf(requests))).status).toBe(200)
+  })
+
+  it('outlive a clock that is wrong for a while, and so do the tokens of them', async () => {
+    const { url, clock, account, seconds } = await start()
+    const before = await listedKeys(url)
+    const requests = newRequests(await currentKey(url, seconds()), 1)
+    clock.time = START + 100 * HOUR
+    expect(await times(url)).toEqual([[100, 102]])
+    clock.time = START
+    expect(await listedKeys(url)).toEqual(expect.arrayContaining([...before]))
+    expect(await finish(requests, await buy(url, account.key, bytesOf(requests)))).toBe(1)
   })
 
   it('never share the byte by which a request names one', async () => {

@@ -8,13 +8,7 @@ import {
 } from '../../tokens/blindRsa/keys.ts'
 import { TokenError } from '../../tokens/errors.ts'
 import { GatewayStateError } from '../errors.ts'
-import {
-  createStateFile,
-  numberedFiles,
-  openStateFolder,
-  readStateFile,
-  removeStateFile,
-} from './stateFile.ts'
+import { createStateFile, numberedFiles, openStateFolder, readStateFile } from './stateFile.ts'
 
 /** A key that signs change, or did. */
 export type ChangeKey = {
@@ -27,7 +21,7 @@ export type ChangeKey = {
 export type ChangeKeys = {
   /** From the oldest to the one that signs now. */
   readonly all: readonly ChangeKey[]
-  /** Makes a new key if it is time, and forgets those that have ended. */
+  /** Makes a new key if it is time, and leaves out those that have ended. */
   rotate(): Promise<void>
 }
 
@@ -40,7 +34,8 @@ const LIFETIMES = 2
  * directory names it: tokens of a key that is lost are worth nothing.
  *
  * The file of a key is named after the period that it signs in, `floor(unix time / lifetime)`, so that processes
- * which share the folder have the same keys, whoever made them.
+ * which share the folder have the same keys, whoever made them. The file of one that has ended stays: were it removed, a
+ * clock that is wrong for a moment would make everybody's change worth nothing.
  *
  * @param lifetime milliseconds
  * @throws {GatewayStateError}
@@ -82,8 +77,7 @@ export async function openChangeKeys(parameters: {
     const oldest = Math.floor(now() / lifetime) - LIFETIMES + 1
     const next = new Map<number, ChangeKey>()
     for (const { number, path } of await numberedFiles(folder, EXTENSION)) {
-      if (number < oldest) await removeStateFile(path)
-      else next.set(number, keys.get(number) ?? (await read(number, path)))
+      if (number >= oldest) next.set(number, keys.get(number) ?? (await read(number, path)))
     }
     keys = next
   }

@@ -183,7 +183,7 @@ describe('change keys', () => {
     expect(ids(await open())).toEqual(ids(one))
   })
 
-  it('are forgotten, on the disk too, when their tokens have ended', async () => {
+  it('are left out when their tokens have ended, and stay on the disk', async () => {
     const keys = await open()
     const [first] = ids(keys)
     time += lifetime
@@ -194,12 +194,24 @@ describe('change keys', () => {
     await keys.rotate()
     expect(ids(keys)).toHaveLength(2)
     expect(ids(keys)).not.toContain(first)
-    expect(await readdir(folder)).toHaveLength(2)
+    expect(await readdir(folder)).toHaveLength(3)
     const last = keys.all.at(-1)
     expect([last?.notBefore, last?.notAfter]).toEqual([
       (Math.floor(time / lifetime) * lifetime) / 1000,
       ((Math.floor(time / lifetime) + 2) * lifetime) / 1000,
     ])
+  })
+
+  it('outlive a clock that is wrong for a while', async () => {
+    const keys = await open()
+    const before = ids(keys)
+    time += 1_000 * lifetime
+    await keys.rotate()
+    expect(ids(keys)).not.toContain(before[0])
+    time -= 1_000 * lifetime
+    await keys.rotate()
+    expect(ids(keys)).toContain(before[0])
+    expect(ids(await open())).toContain(before[0])
   })
 
   it('that are damaged are told of, and no other is made in their place', async () => {
