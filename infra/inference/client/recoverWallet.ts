@@ -18,6 +18,10 @@ export type Recovered = { readonly bought: number; readonly change: number }
  * for in a relayed request of its own, and so is whether it was spent: asked together, they would be known to be of one
  * wallet. The mint, which knows its account anyway, is asked directly.
  *
+ * They go one behind the other, though, and few others recover at that moment: a gateway can guess that the tokens which
+ * are asked for within these seconds are of one wallet. What is spent later it cannot tie to them: change that was shown
+ * here and never signed is not asked for again.
+ *
  * @param options as of the network; `cover` is not used
  * @param options.gap so many tokens in a row that were never signed mean that there are no more; 256 by default
  * @throws {PrivateNetworkError} `mint_unconfigured`, or why somebody did not answer; what was found by then is kept
@@ -86,7 +90,8 @@ export async function recoverWallet(options: NetworkOptions & { readonly gap?: n
       if (of === mint.name) bought += await wallet.recover(issuer, source(fromMint))
     for (const { issuer, of } of all) {
       const atLeast = all.reduce((sum, each) => sum + wallet.balance(each.issuer).spent, 0)
-      if (of === null) change += await wallet.recover(issuer, { ...source(fromGateway), atLeast })
+      if (of === null)
+        change += await wallet.recover(issuer, { ...source(fromGateway), atLeast, isAnonymous: true })
     }
     return { bought, change }
   } finally {

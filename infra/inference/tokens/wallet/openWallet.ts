@@ -61,6 +61,8 @@ export type RecoverySource = {
   readonly gap?: number
   /** So many are asked for in any case: each token that was spent asked for one of change, signed or not. */
   readonly atLeast?: number
+  /** Uses nothing again that was asked for here: whoever is not to know whose tokens are whose would recognise it. */
+  readonly isAnonymous?: boolean
 }
 
 /**
@@ -342,7 +344,7 @@ export async function openWallet(
         forget(stored.change.issuer, changeCounters(stored))
         await commit({ kind: 'released', spend: id })
       },
-      async recover(issuer, { reissue, isSpent, gap = 256, atLeast = 0 }) {
+      async recover(issuer, { reissue, isSpent, gap = 256, atLeast = 0, isAnonymous = false }) {
         const commits: Promise<void>[] = []
         const index = enter(issuer, commits)
         await Promise.all(commits)
@@ -350,7 +352,8 @@ export async function openWallet(
         let spent = 0
         // Counters that were used before and hold nothing now are asked for too, whatever the gap.
         let last = (state.issuers[index]?.next ?? 0) - 1
-        for (let counter = 0; counter <= Math.max(last, atLeast + spent - 1) + gap; counter++) {
+        let counter = 0
+        for (; counter <= Math.max(last, atLeast + spent - 1) + gap; counter++) {
           if (state.tokens.has(keyOf(index, counter))) {
             last = counter
             continue
@@ -364,8 +367,8 @@ export async function openWallet(
           forget(index, [counter])
         }
         // What was requested or found meanwhile stands.
-        const found = tokens.filter(([counter]) => !state.tokens.has(keyOf(index, counter)))
-        const next = Math.max(last + 1, state.issuers[index]?.next ?? 0)
+        const found = tokens.filter(([each]) => !state.tokens.has(keyOf(index, each)))
+        const next = Math.max(isAnonymous ? counter : last + 1, state.issuers[index]?.next ?? 0)
         await commit({ kind: 'recovered', issuer: index, next, spent, tokens: found })
         return found.length
       },

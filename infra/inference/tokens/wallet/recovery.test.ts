@@ -101,3 +101,35 @@ it('counts the change that was spent too', async () => {
   ).toBe(1)
   await found.close()
 })
+
+it('shows nothing in a payment that was shown in a recovery, and is found again all the same', async () => {
+  const signed = new Map<string, Uint8Array>()
+  const shown = new Set<string>()
+  const source = {
+    reissue: async (request: Uint8Array) => {
+      shown.add(toHex(request))
+      return signed.get(toHex(request)) ?? null
+    },
+    isSpent: async () => false,
+    gap: 4,
+    isAnonymous: true,
+  }
+  const first = await open('first')
+  await first.recover(change, source)
+  expect(shown.size).toBe(4)
+  const requests = await first.request(mint, 4)
+  await first.receive(
+    mint,
+    requests.map(({ counter, request }) => ({ counter, response: sign(mintKeys, request) })),
+  )
+  const spend = await first.spend({ issuers: [mint], count: 4, innerRequestHash: randomBytes(32), change })
+  for (const request of spend.changeRequests) {
+    expect(shown.has(toHex(request))).toBe(false)
+    signed.set(toHex(request), sign(changeKeys, request))
+  }
+  await first.close()
+
+  const second = await open('second')
+  expect(await second.recover(change, { ...source, atLeast: 4 })).toBe(4)
+  await second.close()
+})
