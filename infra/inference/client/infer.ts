@@ -7,6 +7,7 @@ import { PrivateNetworkError } from './errors.ts'
 import { chooseCeiling, worstCost } from './estimateCost.ts'
 import type { ConfirmedDirectory } from './fetchDirectory.ts'
 import type { NetworkState } from './networkState.ts'
+import { orAbort } from './orAbort.ts'
 import type { PathReport, PathTry } from './pathReport.ts'
 import type { AskedFor } from './readFetch.ts'
 import { readWhole } from './readWhole.ts'
@@ -110,7 +111,7 @@ export async function infer(
   })
 
   for (let count = 0; count < mostAttempts; count++) {
-    const directory = await state.keeper.current()
+    const directory = await orAbort(state.keeper.current(), signal)
     let attempt: Attempt
     try {
       const candidate = choose(state, asked, directory, { tried, same })
@@ -204,7 +205,7 @@ export async function infer(
     }
     if (next.kind === 'other-key') {
       hasNewKeys = true
-      await orAbort(state.keeper.refresh(), signal, () => undefined)
+      await orAbort(state.keeper.refresh(), signal)
     }
   }
   if (last === undefined) throw refuse('no_node')
@@ -299,27 +300,4 @@ export function broken(error: unknown): Refusal {
   return refuse('stream_broken', {
     limit: { fault: typeof code === 'string' ? code.toLowerCase() : 'unknown' },
   }).refusal
-}
-
-/** Waits for something, but no longer than the signal allows. What is waited for goes on. */
-async function orAbort<Value>(
-  work: Promise<Value>,
-  signal: AbortSignal | undefined,
-  onAbort: () => void,
-): Promise<Value> {
-  if (signal === undefined) return work
-  let stop: () => void = () => undefined
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason)
-    if (signal.aborted) stop()
-    else signal.addEventListener('abort', stop, { once: true })
-  })
-  try {
-    return await Promise.race([work, aborted])
-  } catch (error) {
-    if (signal.aborted) onAbort()
-    throw error
-  } finally {
-    signal.removeEventListener('abort', stop)
-  }
 }

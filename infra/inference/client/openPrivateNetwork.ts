@@ -10,6 +10,7 @@ import { coverBody, RecentForms, scheduleCover } from './cover.ts'
 import { PrivateNetworkError } from './errors.ts'
 import type { ConfirmedDirectory } from './fetchDirectory.ts'
 import type { NetworkOptions } from './options.ts'
+import { orAbort } from './orAbort.ts'
 import { type FetchRequest, readAsked, readFetch } from './readFetch.ts'
 import { refuse } from './refusals.ts'
 import { respondRefusal } from './respond.ts'
@@ -161,14 +162,13 @@ export function openPrivateNetwork(options: NetworkOptions): PrivateNetwork {
   async function serve({ method, path, signal, body }: FetchRequest): Promise<Response> {
     if (isClosed) throw refuse('closing')
     if (method === 'GET' && path !== null && /^\/models(\/|$)/.test(path)) {
-      await ready()
+      await orAbort(ready(), signal)
       return models(path)
     }
     if (method !== 'POST' || (path !== '/chat/completions' && path !== '/embeddings'))
       throw refuse('unknown_url')
     const asked = readAsked(`/v1${path}`, await body())
-    await ready()
-    signal?.throwIfAborted()
+    await orAbort(ready(), signal)
     active += 1
     try {
       return await answer(state, asked, { signal, onPaid: (form) => forms.enter(form) })
