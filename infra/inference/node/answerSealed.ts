@@ -33,9 +33,11 @@ export async function answerSealed(parameters: {
   /** In payment tokens. */
   readonly ceiling: number
   readonly innerRequestHash: Uint8Array
+  /** The model that was paid for, as the gateway tells it; absent where it tells none. */
+  readonly paidFor: string | undefined
   readonly onFirstByte: () => void
 }): Promise<Outcome> {
-  const { settings, upstream, response, sealer, ceiling, innerRequestHash, onFirstByte } = parameters
+  const { settings, upstream, response, sealer, ceiling, innerRequestHash, paidFor, onFirstByte } = parameters
   const { timeouts, limits } = settings
   const inner = attempt(() => readInnerRequest(parameters.plaintext))
   const shape = inner instanceof RefusedError ? {} : inner.shape
@@ -53,8 +55,10 @@ export async function answerSealed(parameters: {
   }
 
   const plan = inner instanceof RefusedError ? inner : attempt(() => planFor(inner, settings, ceiling))
-  if (plan instanceof RefusedError) return refuse('refused', plan.refusal, plan.model)
+  // A refusal's receipt is for the model that was paid for: the gateway counts any other as the node's failure.
+  if (plan instanceof RefusedError) return refuse('refused', plan.refusal, paidFor ?? plan.model)
   const { model } = plan
+  if (paidFor !== undefined && paidFor !== model.id) return refuse('refused', anotherModel, paidFor)
   const charge = (usage: Usage) => chargeOf(model.price, usage, ceiling)
 
   // The upstream works for nobody when the gateway is gone, and not beyond its time.
@@ -82,6 +86,14 @@ export async function answerSealed(parameters: {
   } finally {
     clearTimeout(whole)
   }
+}
+
+/** What is sealed names another model than the gateway was told, who judges receipt and price by that one. */
+const anotherModel: Refusal = {
+  status: 400,
+  code: 'malformed',
+  message: 'The body names another model than was paid for.',
+  role: 'node',
 }
 
 const planFor = ({ kind, body }: InnerRequest, { models }: NodeSettings, ceiling: number): Plan =>

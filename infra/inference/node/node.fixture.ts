@@ -221,15 +221,18 @@ export async function ask(
     readonly ceiling?: number
     readonly cells?: number
     readonly cadence?: number | 'off'
+    /** What the gateway says was paid for; it says nothing when absent. */
+    readonly paidFor?: string
   } = {},
 ): Promise<Answer> {
-  const { ceiling, cells, cadence, fields = [], ...rest } = options
+  const { ceiling, cells, cadence, paidFor, fields = [], ...rest } = options
   const shaped: Field[] = [...fields]
   if (cells !== undefined) shaped.push([headers.cells, String(cells)])
   if (cadence !== undefined) shaped.push([headers.cadence, String(cadence)])
   const { sealed, exchange } = await sealFor(await fetchKey(node.url), body, { ...rest, fields: shaped })
   const raw = await post(node.url + routes.node.ohttp, sealed, {
     [headers.authorization]: authorize(sealed, ceiling === undefined ? {} : { ceiling }),
+    ...(paidFor === undefined ? {} : { [headers.model]: paidFor }),
   })
   return openAnswer(raw, { sealed, exchange, cells })
 }

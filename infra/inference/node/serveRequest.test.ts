@@ -197,6 +197,17 @@ describe('what opens and is no request', () => {
     expect(answer).toMatchObject({ status: 404, receipt: { used: 0, model: modelDigest('other') } })
     expect(answer.json).toMatchObject({ error: { code: 'model_unknown' } })
   })
+
+  it('runs the model that was paid for alone, and the receipt is for that one', async () => {
+    const paidFor = 'another'
+    for (const body of [asked, { ...asked, model: 'other' }, Buffer.from('no JSON')]) {
+      const answer = await ask(node, body, { paidFor })
+      expect(answer.status).toBeGreaterThanOrEqual(400)
+      expect(answer.receipt).toMatchObject({ used: 0, model: modelDigest(paidFor) })
+    }
+    expect(upstream.questions).toHaveLength(0)
+    expect(await ask(node, asked, { paidFor: asked.model })).toMatchObject({ status: 200 })
+  })
 })
 
 describe('what goes to the upstream', () => {

@@ -97,6 +97,7 @@ async function serve(
       sealer: await sealChunkedResponse(opened.exchange),
       ceiling: authorization.ceiling,
       innerRequestHash,
+      paidFor: one(request.headers[headers.model]),
       onFirstByte: () => metrics.firstByte.observe({ route: 'ohttp' }, (performance.now() - started) / 1000),
     })
   } finally {
@@ -138,6 +139,10 @@ function authorize(
     throw error
   }
 }
+
+/** The value of a header that is sent once. */
+const one = (value: string | string[] | undefined): string | undefined =>
+  typeof value === 'string' ? value : undefined
 
 type Opened = { readonly plaintext: Uint8Array; readonly exchange: OhttpExchange }
 
