@@ -83,6 +83,9 @@ const mergeCost = (said: unknown, problem: ReturnType<typeof withCost>) => {
   return { ...whole, error: { ...whole.error, rialto: problem.error.rialto } }
 }
 
+/** Milliseconds for which nobody may read a stream. */
+const readerPatience = 60_000
+
 /** Events pass as they are complete. When the stream breaks, the last one is an error, and then the body fails. */
 function streamed(
   state: NetworkState,
@@ -97,6 +100,8 @@ function streamed(
   let isClosed = false
   let onAbort: () => void = () => undefined
 
+  let unread: NodeJS.Timeout | undefined
+
   const close = (outcome: PathReport['outcome'], code: string | null): void => {
     if (isClosed) return
     isClosed = true
@@ -106,6 +111,7 @@ function streamed(
   }
   /** Nobody reads any more: what is left is followed to its end for the change. */
   const leave = (): void => {
+    clearTimeout(unread)
     const isEarly = attempt.landed() === undefined
     state.background(
       'settlement',
@@ -113,9 +119,20 @@ function streamed(
     )
   }
 
+  /** Gives a body up that was dropped without a word: its payment would stay open for as long as the process lives. */
+  const expectReader = (controller: ReadableStreamDefaultController): void => {
+    unread = setTimeout(() => {
+      const { refusal } = refuse('stream_broken', { limit: { fault: 'unread' } })
+      controller.error(new PrivateNetworkError(refusal, { fix: 'Read an answer to its end, or cancel it.' }))
+      leave()
+    }, readerPatience)
+    unread.unref()
+  }
+
   const body = new ReadableStream<Uint8Array>(
     {
       start(controller) {
+        expectReader(controller)
         onAbort = () => {
           controller.error(signal?.reason)
           leave()
@@ -124,6 +141,7 @@ function streamed(
         else signal?.addEventListener('abort', onAbort, { once: true })
       },
       async pull(controller) {
+        clearTimeout(unread)
         if (fault !== undefined) return controller.error(fault)
         try {
           for (;;) {
@@ -141,7 +159,7 @@ function streamed(
               controller.close()
               return
             }
-            if (passing.length > 0) return
+            if (passing.length > 0) return expectReader(controller)
           }
         } catch (error) {
           if (signal?.aborted === true) return
