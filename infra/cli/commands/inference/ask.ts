@@ -146,7 +146,10 @@ function whatEachSaw({ sizes, model, node, tries }: PathReport): Seen {
       never: 'your address or account, question, answer',
     },
     node: { sees: 'question and answer', never: 'your address, account, payments' },
-    mint: { sees: 'that your account bought tokens, some time before', never: 'where any token is spent' },
+    mint: {
+      sees: 'how many tokens your account buys and when, and that your address compared keys just now',
+      never: 'where any token is spent',
+    },
   }
 }
 
