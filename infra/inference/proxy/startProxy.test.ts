@@ -2,6 +2,8 @@ import { request } from 'node:http'
 import OpenAI from 'openai'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Listening } from '../../http/listen.ts'
+import { deferred } from '../../http/rawClient.fixture.ts'
+import { largestInnerBucket } from '../protocol/network/sizes.ts'
 import { startProxy } from './startProxy.ts'
 
 let proxy: Listening | undefined
@@ -10,10 +12,10 @@ afterEach(() => proxy?.close())
 /** A network that says what reached it. */
 const recording = (answer: () => Response) => {
   const seen: Request[] = []
-  const fetch = (async (input: Request) => {
-    seen.push(input.clone())
+  const fetch: typeof globalThis.fetch = async (input, init) => {
+    seen.push(new Request(input, init))
     return answer()
-  }) as typeof globalThis.fetch
+  }
   return { fetch, seen }
 }
 
@@ -72,6 +74,38 @@ describe('the proxy', () => {
     expect(await statusOf(proxy.url, {})).toBe(401)
     expect(seen).toEqual([])
     expect(await statusOf(proxy.url, { authorization })).toBe(200)
+  })
+
+  it('takes no body that the network cannot carry', async () => {
+    const { fetch: network, seen } = recording(() => new Response('{}'))
+    proxy = await startProxy({ fetch: network })
+    const body = new Uint8Array(largestInnerBucket + 1)
+    const response = await fetch(`${proxy.url}/v1/chat/completions`, { method: 'POST', body })
+    expect(response.status).toBe(413)
+    expect(await response.json()).toMatchObject({ error: { code: 'too_large', rialto: { role: 'client' } } })
+    expect(seen).toEqual([])
+  })
+
+  it('tells the network when its client goes away', async () => {
+    const left = deferred()
+    const asked = deferred()
+    proxy = await startProxy({
+      fetch: async (_, init) => {
+        init?.signal?.addEventListener('abort', () => left.resolve())
+        asked.resolve()
+        return new Response(new ReadableStream())
+      },
+    })
+    const gone = new AbortController()
+    const response = fetch(`${proxy.url}/v1/chat/completions`, {
+      method: 'POST',
+      body: '{}',
+      signal: gone.signal,
+    })
+    await asked.promise
+    gone.abort()
+    await expect(response).rejects.toMatchObject({ name: 'AbortError' })
+    await left.promise
   })
 
   it('shows nothing of what went wrong inside', async () => {

@@ -1,9 +1,12 @@
 import { timingSafeEqual } from 'node:crypto'
-import { getRequestListener } from '@hono/node-server'
+import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import { Hono } from 'hono'
+import { BodyError } from '../../http/errors.ts'
 import { isLoopback } from '../../http/isLoopback.ts'
 import { type Listening, listen } from '../../http/listen.ts'
+import { readBody } from '../../http/readBody.ts'
 import { problemOf } from '../protocol/network/problem.ts'
+import { largestInnerBucket } from '../protocol/network/sizes.ts'
 
 export type ProxyOptions = {
   /** What carries the requests: the private network's own. */
@@ -27,8 +30,8 @@ export type ProxyOptions = {
  * new OpenAI({ baseURL: `${proxy.url}/v1`, apiKey: 'none' })
  */
 export function startProxy({ fetch, port = 0, key }: ProxyOptions): Promise<Listening> {
-  const app = new Hono()
-  const refuse = (status: 401 | 403 | 404, code: string, message: string) =>
+  const app = new Hono<{ Bindings: HttpBindings }>()
+  const refuse = (status: 400 | 401 | 403 | 404 | 408 | 413, code: string, message: string) =>
     Response.json(problemOf({ status, code, message, role: 'client' }), { status })
 
   app.get('/healthz', (context) => context.json({ status: 'ok' }))
@@ -41,7 +44,18 @@ export function startProxy({ fetch, port = 0, key }: ProxyOptions): Promise<List
       return refuse(401, 'invalid_api_key', 'The API key is missing or wrong.')
     return next()
   })
-  app.all('/v1/*', (context) => fetch(context.req.raw))
+  app.get('/v1/*', (context) => fetch(context.req.raw))
+  app.all('/v1/*', async ({ req, env }) => {
+    const { method, url, signal } = req.raw
+    try {
+      // The network carries no more, and whoever stops in the middle is not waited for.
+      const body = await readBody(env.incoming, { most: largestInnerBucket })
+      return await fetch(url, { method, signal, body: body as Uint8Array<ArrayBuffer> })
+    } catch (error) {
+      if (!(error instanceof BodyError)) throw error
+      return refuse(error.status, bodyFaults[error.fault], error.message)
+    }
+  })
   app.notFound(() => refuse(404, 'unknown_url', 'There is nothing here: the API is under /v1.'))
   app.onError(() =>
     // What was thrown may quote the request, so nobody is shown it.
@@ -52,6 +66,8 @@ export function startProxy({ fetch, port = 0, key }: ProxyOptions): Promise<List
   )
   return listen(getRequestListener(app.fetch), { what: 'proxy', port })
 }
+
+const bodyFaults = { 'too-large': 'too_large', stalled: 'body_stalled', aborted: 'body_aborted' } as const
 
 const isOwnHost = (host: string | undefined): boolean =>
   host !== undefined && URL.canParse(`http://${host}`) && isLoopback(new URL(`http://${host}`))
