@@ -37,7 +37,10 @@ export type Assembly = {
  * @param hooks.afterSpending called whenever a payment has ended
  * @throws {ClientOptionError, IdentityError}
  */
-export function assemble(options: NetworkOptions, hooks: { readonly afterSpending: () => void }): Assembly {
+export function assemble(
+  options: NetworkOptions,
+  hooks: { readonly afterSpending: () => void; readonly isClosing: () => boolean },
+): Assembly {
   const { gateway, wallet, mint, privacy, pinnedOperators, attestation, operatorShare = 1 } = options
   const relays = typeof options.relay === 'string' ? [options.relay] : options.relay
   requireOptions(options, relays)
@@ -122,7 +125,7 @@ export function assemble(options: NetworkOptions, hooks: { readonly afterSpendin
       // In a turn of its own: what a listener throws must not end the request that it is told of.
       if (onPath !== undefined) queueMicrotask(() => onPath(report))
     },
-    afterSpending: hooks.afterSpending,
+    ...hooks,
   }
   return { state, transport, timeouts, measurements, gone, following }
 }

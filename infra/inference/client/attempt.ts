@@ -12,6 +12,7 @@ import { gatewayRequest } from './gatewayLink.ts'
 import type { NetworkState } from './networkState.ts'
 import type { PathTry, ReceiptCheck } from './pathReport.ts'
 import type { AskedFor } from './readFetch.ts'
+import { refuse } from './refusals.ts'
 import { readProblem } from './respond.ts'
 import { readNodeAnswer, sealForNode } from './sealForNode.ts'
 import { fieldOf } from './sendSealed.ts'
@@ -82,6 +83,7 @@ export async function startAttempt(
   const { form, treasury } = state
   const sealed = await sealForNode(await keyOf(candidate.at), { resource, body, form, bucket })
   signal?.throwIfAborted()
+  if (state.isClosing()) throw refuse('closing')
   const spend = await treasury.spend(directory, paid, sealed.hash)
   state.operators.enter(candidate.operator)
   const trace: DeliveryTrace = { sent: 0, relay: null, outerBytes: 0, answerBytes: 0 }
@@ -137,6 +139,8 @@ export async function startAttempt(
       }),
     }),
   })
+  // Whoever closes the network waits for what is paid, read or not.
+  state.background('settlement', flight.landed)
   return {
     candidate,
     directory,

@@ -28,6 +28,8 @@ export type NetworkState = {
   readonly random: () => number
   candidates(directory: ConfirmedDirectory): readonly Candidate[]
   measurements(): Measurements | undefined
+  /** Whether the network is being closed: nothing more is paid. */
+  isClosing(): boolean
   /** Follows something to its end although nobody waits for it. */
   background(what: Notice['what'], work: Promise<unknown>): void
   notice(what: Notice['what'], error: unknown): void

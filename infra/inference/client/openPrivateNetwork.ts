@@ -71,7 +71,7 @@ const preparedAhead = 16
  * const client = new OpenAI({ baseURL: 'http://private/v1', apiKey: 'none', fetch: network.fetch })
  */
 export function openPrivateNetwork(options: NetworkOptions): PrivateNetwork {
-  const parts = assemble(options, { afterSpending })
+  const parts = assemble(options, { afterSpending, isClosing: () => isClosed })
   const { state, transport, timeouts, measurements, gone, following } = parts
   const { keeper, treasury, link, random, privacy } = state
   const forms = new RecentForms()
@@ -169,9 +169,20 @@ export function openPrivateNetwork(options: NetworkOptions): PrivateNetwork {
       throw refuse('unknown_url')
     const asked = readAsked(`/v1${path}`, await body())
     await orAbort(ready(), signal)
+    return follow(answer(state, asked, { signal, onPaid: (form) => forms.enter(form) }))
+  }
+
+  /** Counts a request as under way, for who prepares and for who closes. */
+  async function follow(answering: Promise<Response>): Promise<Response> {
     active += 1
+    const ended = answering.then(
+      () => undefined,
+      // Whoever asked is told.
+      () => undefined,
+    )
+    state.background('settlement', ended)
     try {
-      return await answer(state, asked, { signal, onPaid: (form) => forms.enter(form) })
+      return await answering
     } finally {
       active -= 1
     }
@@ -193,7 +204,7 @@ export function openPrivateNetwork(options: NetworkOptions): PrivateNetwork {
       await ready()
       const { bucket, paid } = forms.draw(random)
       const asked = readAsked('/v1/chat/completions', coverBody(model, random))
-      const response = await answer(state, asked, { kind: 'cover', bucket, atLeast: paid })
+      const response = await follow(answer(state, asked, { kind: 'cover', bucket, atLeast: paid }))
       for await (const _ of response.body ?? []) if (isClosed) return
     } catch (error) {
       state.notice('cover', error)

@@ -375,15 +375,3 @@ describe('an abort', () => {
     expect(network.paths).toMatchObject([{ outcome: 'aborted', spent: 0, returned: 1 }])
   })
 })
-
-it('leaves what is not settled within its grace in the wallet', async () => {
-  const { fetch, close, wallet } = await open()
-  network.script.node = () => ({ events: ['data: {}\n\n', new Promise(() => undefined)] })
-  const said = await fetch(url, ask({ stream: true }))
-  const reader = said.body?.getReader()
-  await reader?.read()
-  await reader?.cancel()
-  await close(0)
-  expect(wallet.unsettled()).toHaveLength(1)
-  expect(network.paths).toMatchObject([{ outcome: 'aborted', unsettled: 1 }])
-})

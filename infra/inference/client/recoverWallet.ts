@@ -30,7 +30,10 @@ export type Recovered = { readonly bought: number; readonly change: number }
 export async function recoverWallet(options: NetworkOptions & { readonly gap?: number }): Promise<Recovered> {
   const { wallet, mint, gap } = options
   if (mint === undefined) throw refuse('mint_unconfigured')
-  const { state, transport, timeouts, gone } = assemble(options, { afterSpending: () => undefined })
+  const { state, transport, timeouts, gone } = assemble(options, {
+    afterSpending: () => undefined,
+    isClosing: () => false,
+  })
   const { keeper, link, treasury } = state
   const asked: MintLink = {
     url: mint.url,
