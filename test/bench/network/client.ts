@@ -115,8 +115,8 @@ export async function client(options: {
           const direct = await firstDirect(given.direct, body)
           const hops = await firstDirect(given.hops, body)
           const path = await firstPrivate(body)
-          await pause()
           if (round < 0) continue
+          await pause()
           times.direct.push(direct)
           times.hops.push(hops)
           times.path.push(path)

@@ -3,7 +3,7 @@ import type { FirstTokens } from './client.ts'
 import type { BenchNetwork } from './openNetwork.ts'
 
 const ROUNDS = 300
-const WARM_UP = 60
+const WARM_UP = 300
 
 /**
  * Time to the first token that the whole path adds: relay, gateway and node, both encapsulations, four tokens paid
@@ -14,7 +14,7 @@ const WARM_UP = 60
  */
 export async function benchFirstToken({ client, upstream, hops }: BenchNetwork): Promise<Result[]> {
   // Each request costs one token of the four that it pays.
-  for (const count of [256, 256]) await client.call('buy', count)
+  for (const count of [256, 256, 256]) await client.call('buy', count)
   const times = await client.call<FirstTokens>('firstTokens', {
     direct: upstream.url,
     hops: hops.url,

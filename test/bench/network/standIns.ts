@@ -85,7 +85,9 @@ export async function answeringNode(options: {
     Array.from({ length: Math.ceil(pace.atOnce / 4_096) }, () => encodeContent(randomBytes(4_096))),
   )
   const streams = new Set<ServerResponse>()
+  let ticks = 0
   const pacing = setInterval(() => {
+    ticks += 1
     for (const stream of streams) stream.write(piece)
   }, pace.every)
 
@@ -117,6 +119,8 @@ export async function answeringNode(options: {
   })
   return {
     ...server,
+    /** How often it has sent a piece on every stream: a clock that is as late as the machine is busy. */
+    calls: { ticks: async () => ticks },
     async close() {
       clearInterval(pacing)
       await server.close()

@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { entryPoint } from '../../../infra/process/entryPoint.ts'
 import { InvariantError } from '../../../runtime/core/errors.ts'
 import type { FromPart, Memory, ToPart, Usage } from './part.ts'
@@ -35,7 +36,7 @@ const modules: Record<keyof Parts, string> = {
   load: './load',
 }
 
-/** With this variable set to a folder, each process leaves a profile of its CPU there, for Chrome's DevTools. */
+/** With this variable set to a folder, each process leaves profiles of its threads there, for Chrome's DevTools. */
 const PROFILES = process.env.BENCH_PROFILES
 let started = 0
 
@@ -54,9 +55,7 @@ export async function startProcess<Name extends keyof Parts>(
   const { path, execArgv } = entryPoint(import.meta.url, './process')
   started += 1
   const profiling =
-    PROFILES === undefined
-      ? []
-      : ['--cpu-prof', `--cpu-prof-dir=${PROFILES}`, `--cpu-prof-name=${started}.${name}.cpuprofile`]
+    PROFILES === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${join(PROFILES, `${started}-${name}`)}`]
   const child = fork(path, [entryPoint(import.meta.url, modules[name]).path, name], {
     execArgv: [...execArgv, ...flags, ...profiling],
     serialization: 'advanced',
