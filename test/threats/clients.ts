@@ -26,6 +26,7 @@ export type Asked = {
   readonly began: number
   readonly ended: number
   readonly report: PathReport
+  /** Of its client, the latest: with cover requests it may be one of theirs. */
   readonly spend: WalletSpend
   /** The hash of the transaction that followed. */
   readonly action: string | undefined
@@ -68,7 +69,8 @@ export async function openClient(
   const inner = openPrivateNetwork({
     relay: known.relay,
     gateway: known.gateway,
-    mint: { ...known.mint, account, batch },
+    // A purchase beside requests is made at a random time, five seconds later or more: here after the end of the test.
+    mint: { ...known.mint, account, batch, delay: { min: 3_600_000, max: 3_600_000 } },
     wallet: {
       ...wallet,
       async spend(parameters) {

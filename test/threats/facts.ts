@@ -93,7 +93,7 @@ export function judge(
     what: string,
     seen: readonly string[],
     expected: readonly string[],
-    needles: readonly string[],
+    needles: readonly (string | Uint8Array)[],
   ): Finding {
     if (seen.length === 0) return refuteSearch(what, needles)
     if (expected.some((each) => !seen.includes(each))) throw defect(what)
@@ -111,6 +111,12 @@ export function judge(
     return side.map(({ began }) => purchaserBefore(purchases, began)?.address)
   }
 
+  /** How many clients had started before each request: while one is at work at a time, that tells one from the next. */
+  function startsBefore(side: Side): readonly number[] {
+    const starts = members.flatMap((member) => member.observed.starts)
+    return side.map(({ began }) => starts.filter((at) => at < began).length)
+  }
+
   /** Who asked, together with something of what was asked. */
   function linked(what: 'model' | 'prompt'): Finding {
     const side = sides.find((each) => each.every(({ known }) => known[what] !== undefined))
@@ -122,7 +128,9 @@ export function judge(
   function sameClient(): Finding {
     if (sides.some((side) => allOrNothing('same client', addressesOf(side), owners))) return 'yes'
     for (const side of sides) requireNoTrait(side, truth)
-    return sides.some((side) => isRight(guessOwners(side), owners)) ? 'by timing' : 'no'
+    const isGuessed = (side: Side) =>
+      isRight(guessOwners(side), owners) || isPartition(startsBefore(side), owners)
+    return sides.some(isGuessed) ? 'by timing' : 'no'
   }
 
   function purchase(): Finding {
@@ -137,11 +145,7 @@ export function judge(
 
   function action(): Finding {
     const expected = truth.map((each) => each.action ?? '')
-    if (actions.length === 0)
-      return refuteSearch(
-        'action',
-        truth.map(({ chainAccount }) => chainAccount.slice(2)),
-      )
+    if (actions.length === 0) return 'no'
     const own = (side: Side) =>
       side.map(({ ended, known: { address } }) =>
         address === undefined
@@ -157,6 +161,7 @@ export function judge(
   }
 
   const accounts = truth.map(({ account }) => account)
+  const chainAccounts = truth.map(({ chainAccount }) => chainAccount)
   return {
     address: ofPersons(
       'address',
@@ -169,6 +174,15 @@ export function judge(
       purchases.flatMap(({ account }) => account ?? []),
       accounts,
       accounts.flatMap((account) => [account, ledgerId(account)]),
+    ),
+    chainAccount: ofPersons(
+      'account on the chain',
+      actions.flatMap(({ chainAccount }) => chainAccount ?? []),
+      chainAccounts,
+      chainAccounts.flatMap((account) => {
+        const digits = account.slice(2)
+        return [digits, digits.toLowerCase(), Buffer.from(digits, 'hex')]
+      }),
     ),
     when: whenOf(sides, truth, members),
     size:
@@ -278,6 +292,12 @@ function requireNoTrait(side: Side, truth: readonly Asked[]): void {
   for (const { clients, count } of seen.values())
     if (clients.size === 1 && count > 1)
       throw new InvariantError('Something recurs in the requests of one client alone.')
+}
+
+/** Whether labels are the same just where owners are. */
+const isPartition = (labels: readonly number[], owners: readonly string[]): boolean => {
+  const pairs = new Set(owners.map((owner, at) => `${labels[at]} ${owner}`))
+  return pairs.size === new Set(owners).size && pairs.size === new Set(labels).size
 }
 
 /** What the mint calls an account in its files. */

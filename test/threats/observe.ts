@@ -1,11 +1,14 @@
 import { keccak256, recoverTransactionAddress } from 'viem'
 import { z } from 'zod'
 import { decodeResponse } from '../../infra/inference/protocol/bhttp/decode.ts'
+import { suiteLengths } from '../../infra/inference/protocol/hpke/suite.ts'
 import { decodePaidRequest } from '../../infra/inference/protocol/network/payment.ts'
 import { costOf, type Usage } from '../../infra/inference/protocol/network/price.ts'
 import { decodeReceipt } from '../../infra/inference/protocol/network/receipt.ts'
 import { gatewayResources, headers, routes } from '../../infra/inference/protocol/network/routes.ts'
 import { fromBase64Url } from '../../infra/inference/protocol/network/text.ts'
+import { requestHeaderLength } from '../../infra/inference/protocol/ohttp/keys.ts'
+import { decodeTokenRequest } from '../../infra/inference/tokens/privacyPass/issuance.ts'
 import { decodeToken } from '../../infra/inference/tokens/privacyPass/token.ts'
 import { paidByLengths } from './framing.ts'
 import { gatewayName, nodeOf, price, type Recording, upstreamKeyOf } from './network.ts'
@@ -56,6 +59,8 @@ export type Deed = {
 export type Observed = {
   readonly requests: readonly Sighting[]
   readonly deeds: readonly Deed[]
+  /** When some client, nobody knows which, did what clients do when they start. */
+  readonly starts: readonly number[]
   /** Everything that its keys opened. */
   readonly opened: readonly Uint8Array[]
 }
@@ -70,7 +75,12 @@ const isPost = ({ request }: Exchange): boolean => request.start.startsWith('POS
 export async function observe(recording: Recording): Promise<Observed> {
   switch (recording.role) {
     case 'relay':
-      return { requests: exchangesOf(recording, 'client-relay').flatMap(asRelay), deeds: [], opened: [] }
+      return {
+        requests: exchangesOf(recording, 'client-relay').flatMap(asRelay),
+        deeds: [],
+        starts: [],
+        opened: [],
+      }
     case 'gateway':
       return asGateway(recording)
     case 'node':
@@ -78,17 +88,22 @@ export async function observe(recording: Recording): Promise<Observed> {
     case 'upstream':
       return asUpstream(recording)
     case 'mint':
-      return { requests: [], deeds: exchangesOf(recording, 'client-mint').flatMap(asMint), opened: [] }
+      return {
+        requests: [],
+        deeds: exchangesOf(recording, 'client-mint').flatMap(asMint),
+        starts: [],
+        opened: [],
+      }
     case 'chain': {
       const deeds = await Promise.all(exchangesOf(recording, 'client-chain').map(asChain))
-      return { requests: [], deeds: deeds.flat(), opened: [] }
+      return { requests: [], deeds: deeds.flat(), starts: [], opened: [] }
     }
     case 'witness': {
       const deeds = exchangesOf(recording, 'client-witness').map(({ from, request }) => ({
         at: request.began,
         address: from,
       }))
-      return { requests: [], deeds, opened: [] }
+      return { requests: [], deeds, starts: [], opened: [] }
     }
   }
 }
@@ -113,6 +128,7 @@ function asRelay(exchange: Exchange): readonly Sighting[] {
 
 async function asGateway(recording: Recording): Promise<Observed> {
   const requests: Sighting[] = []
+  const starts: number[] = []
   const opened: Uint8Array[] = []
   for (const { request, response } of exchangesOf(recording, 'relay-gateway').filter(isPost)) {
     const found = await openWith(recording.keys, request.body, response.body)
@@ -122,6 +138,7 @@ async function asGateway(recording: Recording): Promise<Observed> {
     opened.push(
       Buffer.from(JSON.stringify([found.request.headers, found.response?.headers, found.response?.trailers])),
     )
+    if (path === gatewayResources.measurements) starts.push(request.began)
     if (path !== gatewayResources.infer) continue
     const { tokens, changeRequests, innerRequest } = decodePaidRequest(content)
     const nonces = tokens.map((token) => hex(decodeToken(token).nonce))
@@ -144,16 +161,15 @@ async function asGateway(recording: Recording): Promise<Observed> {
       traits: [
         ...[...request.headers].map(([name, value]) => `${name}: ${value}`),
         ...fields.map(([name, value]) => `${name}: ${value}`),
-        ...tokens.flatMap((token) => pieces(token)),
-        ...changeRequests.flatMap((each) => pieces(each)),
-        ...pieces(innerRequest),
-        hex(request.body.subarray(0, 7)),
-        ...pieces(request.body.subarray(7)),
+        ...tokens.flatMap((token) => Object.values(decodeToken(token)).flatMap(pieces)),
+        ...changeRequests.flatMap((each) => pieces(decodeTokenRequest(each).blindedMessage)),
+        ...traitsOfSealed(innerRequest),
+        ...traitsOfSealed(request.body),
       ],
       answer: response.body.length,
     })
   }
-  return { requests, deeds: [], opened }
+  return { requests, deeds: [], starts, opened }
 }
 
 const bodySchema = z.looseObject({
@@ -192,12 +208,12 @@ async function asNode(recording: Recording): Promise<Observed> {
         ...[...request.headers].map(([name, value]) => `${name}: ${value}`),
         ...found.request.headers.map(([name, value]) => `${name}: ${value}`),
         ...traitsOfBody(body),
-        ...pieces(request.body.subarray(7)),
+        ...traitsOfSealed(request.body),
       ],
       answer: whole.content.length,
     })
   }
-  return { requests, deeds: [], opened }
+  return { requests, deeds: [], starts: [], opened }
 }
 
 function asUpstream(recording: Recording): Observed {
@@ -223,7 +239,7 @@ function asUpstream(recording: Recording): Observed {
         answer: response.body.length,
       }
     })
-  return { requests, deeds: [], opened: [] }
+  return { requests, deeds: [], starts: [], opened: [] }
 }
 
 function asMint({ from, request }: Exchange): readonly Deed[] {
@@ -244,8 +260,8 @@ async function asChain({ from, request }: Exchange): Promise<readonly Deed[]> {
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
 /**
- * Cut into pieces of 16 bytes, the last of which may lap over the one before: whatever longer thing two requests share
- * shows in one of them, and no piece is short enough to be the same by chance.
+ * A field cut into pieces of 16 bytes, the last of which may lap over the one before: a longer thing that two requests
+ * share shows in one of them, and no piece of random bytes is short enough to be the same by chance.
  */
 function pieces(bytes: Uint8Array): readonly string[] {
   const all: string[] = []
@@ -254,6 +270,12 @@ function pieces(bytes: Uint8Array): readonly string[] {
     all.push(hex(bytes.subarray(from, from + 16)))
   }
   return all
+}
+
+/** The header names the key, for everybody alike; behind it are `enc` and what is sealed. */
+const traitsOfSealed = (sealed: Uint8Array): readonly string[] => {
+  const header = requestHeaderLength - suiteLengths.Nenc
+  return [hex(sealed.subarray(0, header)), ...pieces(sealed.subarray(header))]
 }
 
 const traitsOfBody = (body: Record<string, unknown>): readonly string[] =>

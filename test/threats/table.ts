@@ -7,6 +7,7 @@ export type Finding = 'yes' | 'no' | 'by timing'
 export const facts = {
   address: 'the address of the client',
   account: 'its account at the mint',
+  chainAccount: 'its account on the chain',
   when: 'when it was asked',
   size: 'how long it was, as a bucket at least',
   model: 'which model',
@@ -33,16 +34,16 @@ const relay = ['address', 'when', 'size', 'paid', 'sameClient'] as const
 const gateway = ['when', 'size', 'model', 'tokens', 'node', 'paid', 'used'] as const
 const node = ['when', 'size', 'model', 'node', 'paid', 'used', 'prompt', 'completion'] as const
 const mint = ['address', 'account'] as const
-const chain = ['address'] as const
+const chain = ['address', 'chainAccount'] as const
 
 /**
- * What the complete view of each role holds, and of each pair of those that a client deals with or that watch it:
- * the network's threat model. All that is not named is not there. The tests find it out anew, and docs/threats.md is
+ * What the complete view of each role holds, of each pair of those that a client deals with or that watch it, and of the
+ * three that carry a request: the network's threat model. All that is not named is not there. The tests find it out anew, and docs/threats.md is
  * written from it.
  */
 const rows: readonly (readonly [Coalition, Row])[] = [
   [['relay'], { yes: relay }],
-  [['gateway'], { yes: gateway }],
+  [['gateway'], { yes: gateway, byTiming: ['sameClient'] }],
   [['node'], { yes: node }],
   [['mint'], { yes: mint }],
   [['upstream'], { yes: ['when', 'size', 'model', 'node', 'used', 'prompt', 'completion'] }],
@@ -51,8 +52,8 @@ const rows: readonly (readonly [Coalition, Row])[] = [
   [['relay', 'gateway'], { yes: [...relay, ...gateway, 'whoWhich'] }],
   [['relay', 'node'], { yes: [...relay, ...node], byTiming: ['whoWhich', 'whoWhat'] }],
   [['relay', 'mint'], { yes: [...relay, ...mint, 'purchase'] }],
-  [['relay', 'chain'], { yes: [...relay, 'action'] }],
-  [['gateway', 'node'], { yes: [...gateway, ...node] }],
+  [['relay', 'chain'], { yes: [...relay, ...chain, 'action'] }],
+  [['gateway', 'node'], { yes: [...gateway, ...node], byTiming: ['sameClient'] }],
   [['gateway', 'mint'], { yes: [...gateway, ...mint], byTiming: ['sameClient', 'purchase', 'whoWhich'] }],
   [['gateway', 'chain'], { yes: [...gateway, ...chain], byTiming: ['sameClient', 'action', 'whoWhich'] }],
   [
@@ -64,6 +65,8 @@ const rows: readonly (readonly [Coalition, Row])[] = [
     { yes: [...node, ...chain], byTiming: ['sameClient', 'action', 'whoWhich', 'whoWhat'] },
   ],
   [['mint', 'chain'], { yes: [...mint, ...chain] }],
+  // Three are what it takes to know for certain.
+  [['relay', 'gateway', 'node'], { yes: [...relay, ...gateway, ...node, 'whoWhich', 'whoWhat'] }],
 ]
 
 /** The rows as {@link judge} finds them. */

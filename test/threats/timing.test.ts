@@ -120,6 +120,7 @@ describe.runIf(await hasLoopbackNet())('timing (needs 127.0.0.0/8 to be local, a
       clients.map(async ({ client, random }) => {
         const own: Asked[] = []
         for (let turn = 0; turn < requestsEach; turn++) {
+          // No wait for anything: when clients ask is what is measured.
           await delay(random() * 60)
           own.push(await client.ask({ kind: 'private', maxTokens: 20, stream: true, act: true }))
         }
@@ -183,5 +184,5 @@ describe.runIf(await hasLoopbackNet())('timing (needs 127.0.0.0/8 to be local, a
 })
 
 function none(): Observed {
-  return { requests: [], deeds: [], opened: [] }
+  return { requests: [], deeds: [], starts: [], opened: [] }
 }
