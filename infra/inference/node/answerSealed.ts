@@ -41,7 +41,22 @@ export async function answerSealed(parameters: {
   const { timeouts, limits } = settings
   const inner = attempt(() => readInnerRequest(parameters.plaintext))
   const shape = inner instanceof RefusedError ? {} : inner.shape
-  const answer = new SealedAnswer({ response, sealer, shape, stalled: timeouts.stalled, onFirstByte })
+  // The upstream works for nobody when the gateway is gone, and not beyond what a node gives one answer.
+  const stop = new AbortController()
+  let limit: 'time' | 'size' | undefined
+  const stopAt = (which: 'time' | 'size') => {
+    limit ??= which
+    stop.abort()
+  }
+  const answer = new SealedAnswer({
+    response,
+    sealer,
+    shape,
+    stalled: timeouts.stalled,
+    onFirstByte,
+    most: limits.sealedBytes,
+    onFull: () => stopAt('size'),
+  })
 
   const end = async (outcome: Outcome, model: string, used: number): Promise<Outcome> => {
     const receipt = createReceipt(settings.identity, { ceiling, used, model, innerRequestHash })
@@ -61,9 +76,7 @@ export async function answerSealed(parameters: {
   if (paidFor !== undefined && paidFor !== model.id) return refuse('refused', anotherModel, paidFor)
   const charge = (usage: Usage) => chargeOf(model.price, usage, ceiling)
 
-  // The upstream works for nobody when the gateway is gone, and not beyond its time.
-  const stop = new AbortController()
-  const whole = setTimeout(() => stop.abort(), timeouts.whole)
+  const whole = setTimeout(() => stopAt('time'), timeouts.whole)
   void answer.done.then(() => stop.abort())
   try {
     const kind = inner instanceof RefusedError ? 'chat' : inner.kind
@@ -74,8 +87,13 @@ export async function answerSealed(parameters: {
       answer.push(said.body)
       return await end('answered', model.id, charge(said.usage))
     }
-    const usage = await relayStream(message, plan, answer, { limits, timeouts })
-    if (usage !== undefined) return await end('answered', model.id, charge(usage))
+    const streamed = await relayStream(message, plan, answer, { limits, timeouts })
+    if (streamed.whole) return await end('answered', model.id, charge(streamed.usage))
+    if (limit !== undefined && !answer.gone) {
+      // The client chose how long and how padded it would be: what it got by then is paid, as if it were all.
+      answer.push(Buffer.from(`\n\ndata: ${JSON.stringify(problemOf(limitRefusals[limit]))}\n\n`))
+      return await end('cut', model.id, charge(streamed.usage))
+    }
     const delivery = await answer.cut()
     return delivery === 'delivered' ? 'cut' : delivery
   } catch (error) {
@@ -95,6 +113,21 @@ const anotherModel: Refusal = {
   message: 'The body names another model than was paid for.',
   role: 'node',
 }
+
+const limitRefusals = {
+  time: {
+    status: 504,
+    code: 'answer_too_long',
+    message: 'The answer took longer than a node gives one answer.',
+    role: 'node',
+  },
+  size: {
+    status: 502,
+    code: 'answer_too_large',
+    message: 'The answer, sealed in its cells, is larger than a node gives one answer.',
+    role: 'node',
+  },
+} as const satisfies Record<string, Refusal>
 
 const planFor = ({ kind, body }: InnerRequest, { models }: NodeSettings, ceiling: number): Plan =>
   planRequest(body, { kind, models, ceiling })

@@ -37,6 +37,8 @@ export type NodeLimits = {
   readonly answerBytes: number
   /** Bytes of a stream, before it is sealed. 256 MiB by default. */
   readonly streamBytes: number
+  /** Bytes of a sealed answer, cells that hold nothing included. 240 MiB by default: a gateway takes 256. */
+  readonly sealedBytes: number
 }
 
 /** In milliseconds. */
@@ -165,6 +167,7 @@ export function readOptions(options: NodeOptions): NodeSettings {
       requestBytes: sealedRequestLength(largestInnerBucket),
       answerBytes: 12 * mebibyte,
       streamBytes: 256 * mebibyte,
+      sealedBytes: 240 * mebibyte,
       ...options.limits,
     },
     timeouts: {

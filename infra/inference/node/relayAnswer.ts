@@ -104,17 +104,16 @@ function parseObject(body: Buffer): Record<string, unknown> | undefined {
   }
 }
 
-/**
- * Passes a stream on as it comes, no faster than the gateway takes it.
- *
- * @returns the usage when the stream is whole, `undefined` when it was cut
- */
+/** How a stream ended, and what was used by then. */
+export type StreamEnd = { readonly whole: boolean; readonly usage: Usage }
+
+/** Passes a stream on as it comes, no faster than the gateway takes it. */
 export function relayStream(
   message: IncomingMessage,
   plan: Plan,
   answer: SealedAnswer,
   { limits, timeouts }: Bounds,
-): Promise<Usage | undefined> {
+): Promise<StreamEnd> {
   const { id, upstreamModel = id } = plan.model
   const events = new EventStream({ model: upstreamModel === id ? undefined : id, dropUsage: plan.dropUsage })
   // Without either, the end of the connection is the end of the answer, and so is a crash.
@@ -128,9 +127,11 @@ export function relayStream(
       silence = setTimeout(() => message.destroy(), timeouts.silence)
     }
     listen()
-    const finish = (usage: Usage | undefined) => {
+    const finish = (whole: boolean) => {
       clearTimeout(silence)
-      resolve(usage)
+      const used = events.usage
+      const said = events.failed && whole ? nothing : { prompt: plan.prompt, completion: events.estimate }
+      resolve({ whole, usage: used ?? said })
     }
     const send = (pieces: readonly Buffer[]) => {
       let room = true
@@ -167,12 +168,11 @@ export function relayStream(
       if (parts.push(bytes) === 1) process.nextTick(pass)
     })
     message.once('end', () => {
-      if (!message.complete || !(framed || events.done)) return finish(undefined)
+      if (!message.complete || !(framed || events.done)) return finish(false)
       pass()
       send(events.end())
-      const used = events.usage
-      finish(used ?? (events.failed ? nothing : { prompt: plan.prompt, completion: events.estimate }))
+      finish(true)
     })
-    message.once('close', () => finish(undefined))
+    message.once('close', () => finish(false))
   })
 }

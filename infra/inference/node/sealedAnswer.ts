@@ -37,6 +37,9 @@ export class SealedAnswer {
   readonly #ticking: NodeJS.Timeout | undefined
   readonly #written: () => void
   readonly #onFirstByte: () => void
+  readonly #most: number
+  readonly #onFull: () => void
+  #sealed = 0
   /** Resolves when the last byte was handed over, or nobody takes it any more. */
   readonly done: Promise<Delivery>
   #settle: (delivery: Delivery) => void = () => undefined
@@ -53,6 +56,8 @@ export class SealedAnswer {
   /**
    * @param parameters.stalled milliseconds after which a gateway that takes nothing is given up
    * @param parameters.onFirstByte called when the answer begins
+   * @param parameters.most sealed bytes that it should not go beyond
+   * @param parameters.onFull called when it has
    */
   constructor(parameters: {
     readonly response: ServerResponse
@@ -60,13 +65,17 @@ export class SealedAnswer {
     readonly shape: Shape
     readonly stalled: number
     readonly onFirstByte: () => void
+    readonly most: number
+    readonly onFull: () => void
   }) {
-    const { response, sealer, shape, stalled, onFirstByte } = parameters
+    const { response, sealer, shape, stalled, onFirstByte, most, onFull } = parameters
     this.#response = response
     this.#sealer = sealer
     this.#packer = shape.cells === undefined ? undefined : new CellPacker(shape.cells)
     this.#run = Math.floor(maxChunkLength / (shape.cells ?? maxChunkLength))
     this.#onFirstByte = onFirstByte
+    this.#most = most
+    this.#onFull = onFull
     this.done = new Promise((resolve) => {
       this.#settle = resolve
     })
@@ -223,6 +232,9 @@ export class SealedAnswer {
   async #write(sealed: Uint8Array, last: boolean): Promise<void> {
     const response = this.#response
     if (this.#over) return
+    const before = this.#sealed
+    this.#sealed += sealed.length
+    if (before <= this.#most && this.#sealed > this.#most) this.#onFull()
     const parts = [encodeContent(sealed)]
     if (!this.#begun) {
       this.#begun = true

@@ -163,15 +163,28 @@ describe('a stream that is not whole', () => {
     })
   })
 
-  it('is cut when it takes too long as a whole', async () => {
-    const brief = await startTestNode(upstream.url, { timeouts: { whole: 1_000 } })
+  it.each([
+    ['it takes too long as a whole', { timeouts: { whole: 1_000 } }, {}, 'answer_too_long'],
+    [
+      'its cells are too much, of which the client says how many and how large they are',
+      { limits: { sealedBytes: 2_000_000 } },
+      { cells: 16_384, cadence: 5 },
+      'answer_too_large',
+    ],
+  ] as const)('is ended when %s, and what it had is paid', async (_, options, shape, code) => {
+    const strict = await startTestNode(upstream.url, options)
     upstream.answer = (_, response) => {
       beginStream(response)
       const timer = setInterval(() => response.write(first), 20)
       response.on('close', () => clearInterval(timer))
     }
-    expect(await ask(brief, { ...asked, stream: true })).toMatchObject({ whole: false, receipt: undefined })
-    await brief.close()
+    const { body, whole, receipt } = await ask(strict, { ...asked, stream: true }, shape)
+    await strict.close()
+    const events = eventsOf(body).map((data) => JSON.parse(data) as { error?: object })
+    expect(events.at(-1)).toMatchObject({ error: { code, rialto: { role: 'node' } } })
+    expect(events.slice(0, -1).every(({ error }) => error === undefined)).toBe(true)
+    // Whoever chose the length must not have all but the end of it for nothing.
+    expect({ whole, receipt }).toMatchObject({ whole: true, receipt: { used: 1, ceiling: 16 } })
   })
 })
 
