@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { openPrivateNetwork, type PrivateNetwork } from '../../infra/inference/client/openPrivateNetwork.ts'
-import type { NetworkOptions, Notice } from '../../infra/inference/client/options.ts'
+import type { MintReference, NetworkOptions, Notice } from '../../infra/inference/client/options.ts'
 import type { PathReport } from '../../infra/inference/client/pathReport.ts'
 import { readProblem } from '../../infra/inference/client/respond.ts'
 import { readNodeAnswer } from '../../infra/inference/client/sealForNode.ts'
@@ -48,6 +48,7 @@ export async function openClient(
     readonly name?: string
     readonly fetch?: typeof globalThis.fetch
     readonly onSpend?: (spend: WalletSpend) => WalletSpend
+    readonly mint?: Partial<MintReference>
     readonly network?: Partial<NetworkOptions>
   } = {},
 ): Promise<Client> {
@@ -60,7 +61,7 @@ export async function openClient(
     relay: network.relays,
     gateway: network.gateway,
     wallet,
-    mint: { ...network.mint, account: purse.account },
+    mint: { ...network.mint, account: purse.account, ...options.mint },
     memory: purse.memory,
     privacy: 'private',
     onPath: (report) => paths.push(report),
