@@ -61,7 +61,7 @@ const networkFile = section({
     .max(16_384)
     .optional(),
   /** Milliseconds between cells, or "off" for the lowest latency. */
-  cadence: z.union([z.literal('off'), z.int().min(1).max(10_000)]).optional(),
+  cadence: z.union([z.literal('off'), z.int().min(5).max(10_000)]).optional(),
   /** Cover requests: one every so many seconds on average, paid for like real ones. */
   cover: section({ everySeconds: z.number().min(1), model: z.string().min(1) }).optional(),
   /** For `attested`: what the nodes' machines must have measured. */

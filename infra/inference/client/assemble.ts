@@ -184,8 +184,11 @@ function requireOptions(options: NetworkOptions, relays: readonly string[]): voi
     throw new ClientOptionError('operatorShare is out of range', 'Name a number over 0 and up to 1.')
   if (cells !== 'off' && !(Number.isInteger(cells) && cells >= 64 && cells <= 16_384))
     throw new ClientOptionError('cells is out of range', 'Name 64 to 16384 bytes, or "off".')
-  if (cadence !== 'off' && !(Number.isInteger(cadence) && cadence >= 1 && cadence <= 10_000))
-    throw new ClientOptionError('cadence is out of range', 'Name 1 to 10000 milliseconds, or "off".')
+  if (cadence !== 'off' && !(Number.isInteger(cadence) && cadence >= 5 && cadence <= 10_000))
+    throw new ClientOptionError('cadence is out of range', 'Name 5 to 10000 milliseconds, or "off".')
+  // Without cells there is nothing to send at each tick: a cadence that is asked for and not kept would be a lie.
+  if (cells === 'off' && cadence !== 'off')
+    throw new ClientOptionError('a cadence goes with cells only', 'Name the bytes of a cell, or no cadence.')
   for (const [name, value] of Object.entries({ tries, ceiling }))
     if (!(Number.isInteger(value) && value >= 1))
       throw new ClientOptionError(`${name} is no number of times or tokens`, 'Name a whole number from 1 on.')

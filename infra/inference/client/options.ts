@@ -103,7 +103,7 @@ export type NetworkOptions = Common & {
   readonly attestation?: PinnedTrust
   /** Bytes of a cell, 64 to 16384, or `off`. 1024 by default. */
   readonly cells?: number | 'off'
-  /** Milliseconds between two cells, or `off` for the lowest latency, which is the default. */
+  /** Milliseconds between two cells, 5 to 10000, or `off` for the lowest latency, which is the default. Needs cells. */
   readonly cadence?: number | 'off'
   /** Completion tokens to reckon with where a body names no limit. 1,024 by default. */
   readonly ceiling?: number
