@@ -75,7 +75,7 @@ const advice: readonly {
   {
     who: ['mint', 'gateway'],
     learns:
-      'tokens cannot be matched with purchases, by nobody and with no key; a first purchase just before a first request can',
+      'tokens cannot be matched with purchases, by nobody and with no key; a first purchase just before a first request can, and so can a look at the keys because of a request, which a gateway can provoke',
     remedy: 'fill the wallet well before it is used, and buy seldom',
   },
   {
