@@ -42,7 +42,8 @@ export class EventStream {
   #template: { readonly head: Buffer; readonly nameAt: number } | undefined
   #usage: Usage | undefined
   #done = false
-  #last: Buffer | undefined
+  /** Where the last event's data is: a view of each would cost as much as passing it on. */
+  #last: { data: Buffer; start: number; end: number } | undefined
   #count = 0
   #bytes = 0
   #shortest = Number.POSITIVE_INFINITY
@@ -76,7 +77,8 @@ export class EventStream {
 
   /** Whether the last thing that it said is an error: servers have no other way once they have begun. */
   get failed(): boolean {
-    const said = this.#last === undefined ? undefined : parse(this.#last)
+    const said =
+      this.#last === undefined ? undefined : parse(this.#last.data.subarray(this.#last.start, this.#last.end))
     return typeof said === 'object' && said !== null && 'error' in said && isSet(said.error)
   }
 
@@ -241,7 +243,10 @@ export class EventStream {
     this.#count++
     this.#bytes += end - start
     if (end - start < this.#shortest) this.#shortest = end - start
-    this.#last = data.subarray(start, end)
+    this.#last ??= { data, start, end }
+    this.#last.data = data
+    this.#last.start = start
+    this.#last.end = end
   }
 
   /** Takes the usage that an event states, and says whether it states nothing else. */
@@ -274,8 +279,13 @@ export class EventStream {
   }
 }
 
-const startsWith = (data: Buffer, head: Buffer, at: number) =>
-  data.length - at >= head.length && data.compare(head, 0, head.length, at, at + head.length) === 0
+function startsWith(data: Buffer, head: Buffer, at: number): boolean {
+  if (data.length - at < head.length) return false
+  // Asking the system takes longer than looking at a few bytes.
+  if (head.length > 16) return data.compare(head, 0, head.length, at, at + head.length) === 0
+  for (let index = 0; index < head.length; index++) if (data[at + index] !== head[index]) return false
+  return true
+}
 
 const isSet = (value: unknown) => value !== null && value !== undefined
 

@@ -15,8 +15,10 @@ import type { Shape } from './innerRequest.ts'
 /** How an answer ended, as its writer saw it. */
 export type Delivery = 'delivered' | 'gone' | 'stalled'
 
-/** Content of one chunk: with its own length before it, it fills a sealed chunk. In bytes. */
-const pieceLength = maxChunkLength - 2
+/** Bytes of the length before a piece of content that fills a sealed chunk, or the cells in one. */
+const lengthLength = 2
+/** What the cells of one chunk hold, in bytes: one more would be sealed in a chunk of its own. */
+const cellCapacity = (size: number) => Math.floor(maxChunkLength / size) * (size - 2)
 /** So much may wait for the gateway, in bytes, before the upstream is told to wait. */
 const highWater = 65_536
 
@@ -32,6 +34,8 @@ export class SealedAnswer {
   readonly #response: ServerResponse
   readonly #sealer: ChunkSealer
   readonly #packer: CellPacker | undefined
+  /** Bytes of content that go into one chunk. */
+  readonly #pieceLength: number
   /** How many cells are one chunk at most. */
   readonly #run: number
   readonly #ticking: NodeJS.Timeout | undefined
@@ -72,6 +76,8 @@ export class SealedAnswer {
     this.#response = response
     this.#sealer = sealer
     this.#packer = shape.cells === undefined ? undefined : new CellPacker(shape.cells)
+    this.#pieceLength =
+      (shape.cells === undefined ? maxChunkLength : cellCapacity(shape.cells)) - lengthLength
     this.#run = Math.floor(maxChunkLength / (shape.cells ?? maxChunkLength))
     this.#onFirstByte = onFirstByte
     this.#most = most
@@ -192,7 +198,7 @@ export class SealedAnswer {
 
   /** A piece of content with its length before it, copied once. */
   #content(): Uint8Array {
-    const length = Math.min(this.#waiting, pieceLength)
+    const length = Math.min(this.#waiting, this.#pieceLength)
     const framed = new Uint8Array(varintLength(length) + length)
     let at = putVarint(framed, 0, length)
     let used = 0
