@@ -6,7 +6,7 @@ import { orders } from './standIns.ts'
 import { closeAll, type Process, startProcess } from './startProcess.ts'
 
 /** So many until the code is compiled, and two thirds of them cost more than those that follow. */
-const WARM_UP = 3_000
+const WARM_UP = 5_000
 const ROUNDS = 5
 const PER_ROUND = 600
 const CONNECTIONS = 64

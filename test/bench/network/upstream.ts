@@ -5,9 +5,10 @@ import { serve } from './serve.ts'
 
 /**
  * What the upstream is told to do, in place of a prompt. `first` says one token at once and the rest a moment later;
- * `paced` says 1,000 tokens a second; `fast` says them as fast as they are taken.
+ * `paced` says 1,000 tokens a second; `fast` says them as fast as they are taken, each in a turn of its own as a model
+ * that makes them one by one, and `bulk` all that are taken in one turn, as a file is sent.
  */
-export type Script = { readonly kind: 'first' | 'paced' | 'fast'; readonly tokens: number }
+export type Script = { readonly kind: 'first' | 'paced' | 'fast' | 'bulk'; readonly tokens: number }
 
 const event = (model: string, choices: object[], more: object = {}) => {
   const chunk = { id: 'chatcmpl-bench', object: 'chat.completion.chunk', created: 0, model, choices, ...more }
@@ -77,6 +78,17 @@ const speak: Record<Script['kind'], (response: ServerResponse, speech: Speech) =
     response.once('close', () => clearInterval(timer))
   },
   fast(response, { tokens, token, ending: end }) {
+    let said = 0
+    const say = () => {
+      if (response.destroyed) return
+      if (said === tokens) return response.end(end)
+      said += 1
+      if (response.write(token)) setImmediate(say)
+      else response.once('drain', say)
+    }
+    say()
+  },
+  bulk(response, { tokens, token, ending: end }) {
     let said = 0
     const say = () => {
       while (said < tokens) {
