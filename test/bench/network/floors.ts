@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Agent, type ClientRequest, request as send } from 'node:http'
 import { built } from './built.ts'
+import { completion } from './names.ts'
 import type { Part } from './part.ts'
 import { serve } from './serve.ts'
 
@@ -23,10 +24,10 @@ export async function proxy({ target }: { readonly target: string }): Promise<Pa
   })
 }
 
-/** Where a payment of four tokens lies in a PaidRequest, in bytes. */
-export const paidLayout = { tokens: 2, token: 354, count: 4, change: 259 } as const
-const signed = 98
-const innerAt = paidLayout.tokens + paidLayout.count * (paidLayout.token + paidLayout.change)
+/** Where the tokens of a PaidRequest begin, and how long each is and what of it is signed, in bytes. */
+const tokensAt = 2
+const tokenLength = 354
+const signedLength = 98
 
 /**
  * What a gateway cannot do without: HTTP in, four PSS verifications, one append that is on the disk, HTTP out to the
@@ -37,8 +38,8 @@ export async function payDesk(options: {
   readonly log: string
   /** The mint's key as RFC 9578, section 6.5, encodes it. */
   readonly mintKey: Uint8Array
-  /** Bytes of the request to the node. */
-  readonly innerLength: number
+  /** Where the request to the node lies in a PaidRequest, in bytes. */
+  readonly inner: { readonly at: number; readonly length: number }
 }): Promise<Part> {
   const tokens = 'infra/inference/tokens'
   const [{ readTokenKey }, { verify }, { openGroupCommitLog }] = await Promise.all([
@@ -50,7 +51,7 @@ export async function payDesk(options: {
       `${tokens}/log/groupCommitLog`,
     ),
   ])
-  const { node, log, mintKey, innerLength } = options
+  const { node, log, mintKey, inner } = options
   const publicKey = readTokenKey(mintKey)
   const written = await openGroupCommitLog<string>({
     path: log,
@@ -59,17 +60,17 @@ export async function payDesk(options: {
   })
   const agent = keptAlive()
   const { hostname: host, port } = new URL(node)
-  const headers = { 'content-length': innerLength }
+  const headers = { 'content-length': inner.length }
   const server = await serve((request, response) => {
     const parts: Buffer[] = []
     request.on('data', (bytes: Buffer) => parts.push(bytes))
     request.on('end', async () => {
       const body = Buffer.concat(parts)
       const nullifiers: string[] = []
-      for (let index = 0; index < paidLayout.count; index += 1) {
-        const at = paidLayout.tokens + index * paidLayout.token
-        const message = body.subarray(at, at + signed)
-        if (!verify({ publicKey, message, signature: body.subarray(at + signed, at + paidLayout.token) }))
+      for (let index = 0; index < completion.paid; index += 1) {
+        const at = tokensAt + index * tokenLength
+        const message = body.subarray(at, at + signedLength)
+        if (!verify({ publicKey, message, signature: body.subarray(at + signedLength, at + tokenLength) }))
           return response.writeHead(402).end()
         nullifiers.push(createHash('sha256').update(message).digest('hex'))
       }
@@ -82,7 +83,7 @@ export async function payDesk(options: {
         },
       )
       asked.on('error', () => response.destroy())
-      asked.end(body.subarray(innerAt, innerAt + innerLength))
+      asked.end(body.subarray(inner.at, inner.at + inner.length))
     })
   })
   return {

@@ -51,15 +51,15 @@ export async function benchGatewayRate(folder: string): Promise<Result[]> {
     // Two of one name with a memory each: a token is spent at both, and each has its own half of the work.
     const withoutChange = await start('without-change')
     const withChange = await start('with-change')
+    await load.call('pay', IN_ALL)
     const payDesk = await keep(
       startProcess('payDesk', {
         node: node.url,
         log: join(folder, 'pay-desk.log'),
         mintKey: await load.call<Uint8Array>('mintKey'),
-        innerLength: await load.call<number>('innerLength'),
+        inner: await load.call<{ at: number; length: number }>('inner'),
       }),
     )
-    await load.call('pay', IN_ALL)
     const contests = [
       { batch: 'without change', process: withoutChange, order: orders.answerAll },
       { batch: 'with change', process: withChange, order: orders.answerOne },

@@ -137,6 +137,7 @@ export async function load(_: undefined): Promise<Part> {
     for (let index = 0; index < batch.count; index += 1) {
       const innerRequest = randomBytes(innerLength)
       innerRequest[0] = batch.order
+      const content = payFor(batch.from + index, innerRequest, changeRequest)
       const request = bhttp.encodeRequest({
         method: 'POST',
         scheme: 'https',
@@ -147,14 +148,14 @@ export async function load(_: undefined): Promise<Part> {
           [routes.headers.node, names.node],
           [routes.headers.model, models.priced.id],
         ],
-        content: noted(batch, index, innerRequest, changeRequest),
+        content,
         trailers: [],
       })
       const padded = padding.padRequest(request)
       if (key === undefined) {
         // Of the same length as if it were sealed, with the payment in front.
         const opened = randomBytes(sizes.sealedRequestLength(padded.length))
-        opened.set(noted(batch, index, innerRequest, changeRequest))
+        opened.set(content)
         sealed.push(rawPost(batch.path, OHTTP_REQUEST, opened))
       } else {
         const { sealer } = await chunked.sealChunkedRequest(key)
@@ -164,13 +165,8 @@ export async function load(_: undefined): Promise<Part> {
     batches.set(batch.name, sealed)
   }
 
-  function noted(
-    { from }: Batch,
-    index: number,
-    innerRequest: Uint8Array,
-    changeRequest: () => Uint8Array,
-  ): Uint8Array {
-    const payment = paid[from + index]
+  function payFor(index: number, innerRequest: Uint8Array, changeRequest: () => Uint8Array): Uint8Array {
+    const payment = paid[index]
     if (payment === undefined) throw new InvariantError('The bench has made too few tokens.')
     return payments.encodePaidRequest({
       tokens: payment,
@@ -185,7 +181,12 @@ export async function load(_: undefined): Promise<Part> {
     url: issuer.url,
     calls: {
       mintKey: async () => publicKey.spki,
-      innerLength: async () => innerLength,
+      /** Where the request to a node lies in what is paid with the first payment. */
+      async inner() {
+        const innerRequest = new Uint8Array(innerLength)
+        const whole = payFor(0, innerRequest, () => new Uint8Array(payments.tokenRequestLength))
+        return { at: whole.length - innerLength, length: innerLength }
+      },
 
       /** Makes payments until there are so many. */
       async pay(count: number) {

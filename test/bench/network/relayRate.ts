@@ -4,11 +4,11 @@ import { type Result, result, summarise } from '../measure.ts'
 import { names } from './names.ts'
 import { closeAll, type Process, startProcess } from './startProcess.ts'
 
-const ROUNDS = 8
+const ROUNDS = 14
 const PER_ROUND = 2_500
 const CONNECTIONS = 64
-/** A paid request of the smallest bucket, sealed. */
-const LENGTH = sealedRequestLength(8_192)
+/** A paid request, sealed. */
+const LENGTH = sealedRequestLength(16_384)
 
 /** A relay and a plain reverse proxy on the same route, in front of the same gateway that answers at once. */
 export async function benchRelayRate(): Promise<Result[]> {
