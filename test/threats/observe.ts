@@ -10,7 +10,7 @@ import { fromBase64Url } from '../../infra/inference/protocol/network/text.ts'
 import { requestHeaderLength } from '../../infra/inference/protocol/ohttp/keys.ts'
 import { decodeTokenRequest } from '../../infra/inference/tokens/privacyPass/issuance.ts'
 import { decodeToken } from '../../infra/inference/tokens/privacyPass/token.ts'
-import { paidByLengths } from './framing.ts'
+import { isPaid } from './framing.ts'
 import { gatewayName, nodeOf, price, type Recording, upstreamKeyOf } from './network.ts'
 import { digest, field, openWith } from './open.ts'
 import { type Exchange, readExchanges } from './readHttp.ts'
@@ -111,14 +111,13 @@ export async function observe(recording: Recording): Promise<Observed> {
 function asRelay(exchange: Exchange): readonly Sighting[] {
   const { from, request, response } = exchange
   if (!request.start.startsWith(`POST ${routes.relay.gateway(gatewayName)} `)) return []
-  const paid = paidByLengths(request.body.length, response.body)
   // Whoever pays nothing asks for the measurements of the nodes, and for no answer.
-  if (paid === undefined) return []
+  if (!isPaid(response.body)) return []
   return [
     {
       began: request.began,
       ended: response.ended,
-      known: { address: from, outer: String(request.body.length), paid: String(paid) },
+      known: { address: from, outer: String(request.body.length) },
       marks: [`outer ${digest(request.body)}`],
       traits: [from],
       answer: response.body.length,

@@ -30,7 +30,7 @@ export type Coalition = readonly Role[]
 
 type Row = { readonly yes: readonly Fact[]; readonly byTiming?: readonly Fact[] }
 
-const relay = ['address', 'when', 'size', 'paid', 'sameClient'] as const
+const relay = ['address', 'when', 'size', 'sameClient'] as const
 const gateway = ['when', 'size', 'model', 'tokens', 'node', 'paid', 'used'] as const
 const node = ['when', 'size', 'model', 'node', 'paid', 'used', 'prompt', 'completion'] as const
 const mint = ['address', 'account'] as const
@@ -43,7 +43,7 @@ const chain = ['address', 'chainAccount'] as const
  */
 const rows: readonly (readonly [Coalition, Row])[] = [
   [['relay'], { yes: relay }],
-  [['gateway'], { yes: gateway, byTiming: ['sameClient'] }],
+  [['gateway'], { yes: gateway }],
   [['node'], { yes: node }],
   [['mint'], { yes: mint }],
   [['upstream'], { yes: ['when', 'size', 'model', 'node', 'used', 'prompt', 'completion'] }],
@@ -53,7 +53,7 @@ const rows: readonly (readonly [Coalition, Row])[] = [
   [['relay', 'node'], { yes: [...relay, ...node], byTiming: ['whoWhich', 'whoWhat'] }],
   [['relay', 'mint'], { yes: [...relay, ...mint, 'purchase'] }],
   [['relay', 'chain'], { yes: [...relay, ...chain, 'action'] }],
-  [['gateway', 'node'], { yes: [...gateway, ...node], byTiming: ['sameClient'] }],
+  [['gateway', 'node'], { yes: [...gateway, ...node] }],
   [['gateway', 'mint'], { yes: [...gateway, ...mint], byTiming: ['sameClient', 'purchase', 'whoWhich'] }],
   [['gateway', 'chain'], { yes: [...gateway, ...chain], byTiming: ['sameClient', 'action', 'whoWhich'] }],
   [

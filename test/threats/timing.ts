@@ -45,20 +45,13 @@ const mostAdded = 1_024
 
 /**
  * The same with everything that relay and node can measure: a request is passed on after it has come and answered
- * before its answer ends, for the price that its lengths give away, and its answer is so much longer as the gateway's
- * framing and change are. Of what fits, the assignment is taken that is closest in time as a whole.
+ * before its answer ends, and its answer is so much longer as the gateway's framing and change are. Of what fits, the assignment is taken that is closest in time as a whole.
  */
 export function matchByAll(carried: readonly Sighting[], served: readonly Sighting[]): readonly number[] {
   const cost = (from: Sighting | undefined, to: Sighting | undefined): number => {
     if (from === undefined || to === undefined) return misfit
-    const paid = Number(to.known.paid)
-    const added = from.answer - to.answer - endLength(paid)
-    const fits =
-      from.known.paid === to.known.paid &&
-      from.began <= to.began &&
-      to.ended <= from.ended &&
-      added >= 0 &&
-      added <= mostAdded
+    const added = from.answer - to.answer - endLength
+    const fits = from.began <= to.began && to.ended <= from.ended && added >= 0 && added <= mostAdded
     // Squares: of plain differences the sum is the same for every assignment.
     return (to.began - from.began) ** 2 + (from.ended - to.ended) ** 2 + (fits ? 0 : misfit)
   }

@@ -79,7 +79,7 @@ export function assemble(
     tries,
     signal: gone.signal,
   })
-  const measurements = keepMeasurements(link, now)
+  const measurements = keepMeasurements(link, now, options.random ?? Math.random, options.looks)
 
   /** What an attestation proves, computed once and again when it has run out: half a second of work for none. */
   function attestationOf(node: VerifiedNode): AttestationState {

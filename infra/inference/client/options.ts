@@ -108,6 +108,11 @@ export type NetworkOptions = Common & {
   /** Completion tokens to reckon with where a body names no limit. 1,024 by default. */
   readonly ceiling?: number
   readonly cover?: CoverOptions
+  /**
+   * Milliseconds between two looks at what the gateway measured of its nodes, drawn evenly: 60,000 to 300,000 by
+   * default, the first one too unless it is given. A look at a fixed time after the start would tell of the start.
+   */
+  readonly looks?: { readonly least: number; readonly most: number; readonly first?: number }
   /** A file that remembers the highest epoch of each gateway, such as one beside the wallet. Absent: in memory. */
   readonly memory?: string
   /** How often one payment is sent while it is not known what became of it. 3 by default. */

@@ -134,7 +134,7 @@ describe('a request', () => {
       returned: 0,
       unsettled: 0,
       receipt: 'ok',
-      sizes: { inner: 2_104, outer: 4_152, answer: expect.any(Number) },
+      sizes: { inner: 2_104, outer: 16_440, answer: expect.any(Number) },
       tries: [{ node: 'node-a', paid: 1, returned: 0, code: null, sent: 1 }],
     })
     expect(path?.sizes.answer).toBeGreaterThan(1_024)

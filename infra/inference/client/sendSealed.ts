@@ -3,6 +3,7 @@ import { encodeRequest } from '../protocol/bhttp/encode.ts'
 import type { BinaryRequest, Field } from '../protocol/bhttp/message.ts'
 import { MalformedMessageError } from '../protocol/errors.ts'
 import { problemSchema } from '../protocol/network/problem.ts'
+import { smallestGatewayBucket } from '../protocol/network/sizes.ts'
 import { openChunkedResponse, sealChunkedRequest } from '../protocol/ohttp/chunked.ts'
 import type { OhttpKey } from '../protocol/ohttp/keys.ts'
 import { OHTTP_KEY_PROBLEM, ohttpMediaTypes } from '../protocol/ohttp/mediaTypes.ts'
@@ -47,7 +48,7 @@ export async function sendSealed(parameters: {
 }): Promise<Sent> {
   const { transport, url, key, request, firstByte, idle, signal } = parameters
   const { sealer, exchange } = await sealChunkedRequest(key)
-  const body = await sealer.end(padRequest(encodeRequest(request)))
+  const body = await sealer.end(padRequest(encodeRequest(request), smallestGatewayBucket))
   const answer = await transport({
     url,
     method: 'POST',

@@ -369,6 +369,7 @@ export async function startTestNetwork(
       onPath: (report) => paths.push(report),
       onNotice: (notice) => notices.push(notice),
       random: () => 0,
+      looks: { first: 0, least: 60_000, most: 60_000 },
       ...changes,
     }),
     async close(): Promise<void> {

@@ -28,10 +28,11 @@ export function requestBucket(length: number): number {
  * (RFC 9292, section 3.8). Its decoder needs to know nothing of it. The padding is within what is sealed.
  *
  * @param request of either framing, truncated or not
+ * @param least the smallest bucket that is used, where short requests shall not be told from longer ones
  * @throws MessageTooLargeError above 8 MiB
  */
-export function padRequest(request: Uint8Array): Uint8Array {
-  const padded = new Uint8Array(requestBucket(request.length))
+export function padRequest(request: Uint8Array, least = 0): Uint8Array {
+  const padded = new Uint8Array(requestBucket(Math.max(request.length, least)))
   padded.set(request)
   return padded
 }

@@ -9,7 +9,7 @@ import { nodeHpke } from '../hpke/nodeHpke.ts'
 import { sealChunkedRequest } from '../ohttp/chunked.ts'
 import { encodeKeyConfigs } from '../ohttp/keyConfig.ts'
 import { createGatewayKey, keyConfigOf } from '../ohttp/keys.ts'
-import { requestBuckets } from '../padding.ts'
+import { requestBucket, requestBuckets } from '../padding.ts'
 import { authorizationLifetime, checkAuthorization, createAuthorization } from './authorization.ts'
 import { type Directory, digestOf, readDirectory, signDirectory } from './directory.ts'
 import {
@@ -36,7 +36,7 @@ import {
 import { affordableCompletion, costOf } from './price.ts'
 import { isPrivacy, privacyWords, satisfiesPrivacy } from './privacy.ts'
 import { checkReceipt, createReceipt, decodeReceipt, encodeReceipt } from './receipt.ts'
-import { sealedRequestLength, sealedRequestLengths } from './sizes.ts'
+import { sealedRequestLength, sealedRequestLengths, smallestGatewayBucket } from './sizes.ts'
 
 const code = (value: string) => expect.objectContaining({ code: value })
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
@@ -172,9 +172,19 @@ describe('payments', () => {
       ).toThrow(code('WIRE_UNENCODABLE'))
   })
 
-  it('change has one length for one payment, whatever comes back', () => {
-    const lengths = [0, 1, 4].map(
-      (returned) => encodeChange({ paid: 4, responses: many(tokenResponseLength, returned) }).length,
+  it('have one length, however many tokens are paid and come back', () => {
+    const paid = [1, 4, 16].map((count) => {
+      const payment = { tokens: many(tokenLength, count), changeRequests: many(tokenRequestLength, count) }
+      return encodePaidRequest({ ...payment, innerRequest: new Uint8Array(sealedRequestLength(2_048)) })
+        .length
+    })
+    expect(new Set(paid).size).toBe(1)
+    // The shortest one, with its head, is what all others are padded to.
+    expect(requestBucket(paid[0] ?? 0)).toBe(smallestGatewayBucket)
+    const lengths = [1, 4, 16].flatMap((most) =>
+      [0, 1].map(
+        (returned) => encodeChange({ paid: most, responses: many(tokenResponseLength, returned) }).length,
+      ),
     )
     expect(new Set(lengths).size).toBe(1)
     const responses = many(tokenResponseLength, 3)

@@ -9,8 +9,10 @@ export const tokenLength = 354
 export const tokenRequestLength = 259
 /** Bytes of a TokenResponse of type 0x0002 (RFC 9578, section 6.2). */
 export const tokenResponseLength = 256
-/** Most tokens of one payment. */
+/** Most tokens of one payment, and what every payment is padded to: how many were paid shows in no length. */
 const mostTokens = 16
+/** Bytes of a token with a request for its change. */
+const pairLength = tokenLength + tokenRequestLength
 
 const version = 1
 
@@ -42,6 +44,7 @@ export type ReclaimRequest = Payment & {
  *       uint8 count;
  *       opaque tokens[count][354];
  *       opaque change_requests[count][259];
+ *       opaque zeros[16 - count][613];
  *       opaque inner_request[..];        // up to the end
  *     } PaidRequest;
  *
@@ -86,7 +89,8 @@ function encodePayment({ tokens, changeRequests }: Payment): Uint8Array {
     changeRequests.some((request) => request.length !== tokenRequestLength)
   )
     throw new UnencodableMessageError('has a token or a token request of a wrong length')
-  return concatBytes(Uint8Array.of(version, count), ...tokens, ...changeRequests)
+  const padding = new Uint8Array((mostTokens - count) * pairLength)
+  return concatBytes(Uint8Array.of(version, count), ...tokens, ...changeRequests, padding)
 }
 
 function decodePayment(reader: ByteReader): Payment {
@@ -95,7 +99,9 @@ function decodePayment(reader: ByteReader): Payment {
   if (count === 0 || count > mostTokens)
     throw new MalformedMessageError(`has a payment of not 1 to ${mostTokens} tokens`)
   const take = (length: number) => Array.from({ length: count }, () => reader.bytes(length).slice())
-  return { tokens: take(tokenLength), changeRequests: take(tokenRequestLength) }
+  const payment = { tokens: take(tokenLength), changeRequests: take(tokenRequestLength) }
+  reader.bytes((mostTokens - count) * pairLength)
+  return payment
 }
 
 /** What comes back of a payment. */
@@ -107,24 +113,28 @@ export type Change = {
 }
 
 /**
- * Encodes the trailer `rialto-change`, before base64url. It has the same length whatever comes back, so that nobody
- * who sees the length of the answer learns what it cost:
+ * Encodes the trailer `rialto-change`, before base64url. It has the same length whatever was paid and comes back, so
+ * that nobody who sees the length of the answer learns what it cost:
  *
  *     struct {
- *       uint8 paid;
+ *       uint8 paid;                      // at most 16
  *       uint8 returned;                  // at most paid
  *       opaque responses[returned][256];
- *       opaque zeros[paid - returned][256];
+ *       opaque zeros[16 - returned][256];
  *     } Change;
  *
  * @throws UnencodableMessageError
  */
 export function encodeChange({ paid, responses }: Change): Uint8Array {
-  if (responses.length > paid || responses.some((each) => each.length !== tokenResponseLength))
+  if (
+    paid > mostTokens ||
+    responses.length > paid ||
+    responses.some((each) => each.length !== tokenResponseLength)
+  )
     throw new UnencodableMessageError('has more change than was paid, or of a wrong length')
   const writer = new ByteWriter().uint8(paid).uint8(responses.length)
   for (const response of responses) writer.bytes(response)
-  return writer.bytes(new Uint8Array((paid - responses.length) * tokenResponseLength)).finish()
+  return writer.bytes(new Uint8Array((mostTokens - responses.length) * tokenResponseLength)).finish()
 }
 
 /** Reads what {@link encodeChange} writes. @throws MalformedMessageError, TruncatedMessageError */
@@ -132,9 +142,9 @@ export function decodeChange(bytes: Uint8Array): Change {
   const reader = new ByteReader(bytes, 'change')
   const paid = reader.uint8()
   const returned = reader.uint8()
-  if (returned > paid) throw new MalformedMessageError('has more change than was paid')
+  if (paid > mostTokens || returned > paid) throw new MalformedMessageError('has more change than was paid')
   const responses = Array.from({ length: returned }, () => reader.bytes(tokenResponseLength).slice())
-  reader.bytes((paid - returned) * tokenResponseLength)
+  reader.bytes((mostTokens - returned) * tokenResponseLength)
   if (reader.remaining > 0) throw new MalformedMessageError('has bytes behind change')
   return { paid, responses }
 }

@@ -21,3 +21,9 @@ export const sealedRequestLengths: ReadonlySet<number> = new Set(requestBuckets.
 
 /** The largest bucket of a request to a node: beside tokens it has to fit in the largest of a request to a gateway. */
 export const largestInnerBucket = (requestBuckets.at(-1) ?? 0) / 2
+
+/**
+ * The bucket of the shortest request that pays, 16 KiB. Every other request to a gateway has at least that size too, so
+ * that a relay cannot tell which ones pay.
+ */
+export const smallestGatewayBucket = 16_384
