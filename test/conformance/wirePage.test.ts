@@ -30,7 +30,8 @@ function refusalsIn(source: string): readonly string[] {
   const patterns = [
     /status: (\d{3}),\s*code: '(\w+)'/g,
     /(?:refusal|refuse)\(\s*(\d{3}),\s*'(\w+)'/g,
-    /^ {2}(\w+): \{\s*status: (\d{3}),/gm,
+    // The name is the code where no other is given.
+    /^ {2}(\w+): \{\s*status: (\d{3}),(?!\s*code:)/gm,
   ]
   return patterns.flatMap((pattern, at) =>
     [...source.matchAll(pattern)].map(([, first, second]) =>
