@@ -18,7 +18,7 @@ import {
 } from '../privacyPass/tokenChallenge.ts'
 import { deriveNonce, deriveSecrets, type TokenPosition } from './deriveSecrets.ts'
 import { openWalletFile, type WalletFileParameters } from './walletFile.ts'
-import { applyEntry, keyOf, type StoredSpend, type WalletEntry } from './walletState.ts'
+import { applyEntry, type StoredSpend, type WalletEntry } from './walletState.ts'
 
 /** Who signs tokens, and what for: a mint's or a gateway's key with the challenge of one gateway. */
 export type WalletIssuer = { readonly publicKey: TokenPublicKey; readonly challenge: TokenChallenge }
@@ -89,9 +89,10 @@ export type Wallet = {
   /** Gives up requests that the issuer refuses. Their counters are not used again. @throws {TokenError} `WALLET_STATE` */
   abandon(issuer: WalletIssuer, counters: readonly number[]): Promise<void>
   /**
-   * Takes tokens out to be spent, once, with as many requests for change.
+   * Takes tokens out to be spent, once, with as many requests for change. Which ones of an issuer's is drawn at random:
+   * a gateway that refuses them, so that they are released, is not shown them again sooner than others.
    *
-   * @param parameters.issuers whose tokens may be taken, the first ones first
+   * @param parameters.issuers whose tokens may be taken, all of the first ones before any of the next
    * @param parameters.change who signs the change
    * @param parameters.innerRequestHash SHA-256 of the sealed inner request, 32 bytes
    * @throws {TokenError} `WALLET_EMPTY`, and nothing is taken; `LOG_UNWRITABLE`
@@ -191,7 +192,7 @@ export async function openWallet(
     }
 
     function blind(index: number, counter: number): PendingToken {
-      const key = keyOf(index, counter)
+      const key = `${index}/${counter}`
       const known = blinded.get(key)
       if (known !== undefined) return known
       const position = positionOf(index, counter)
@@ -209,7 +210,7 @@ export async function openWallet(
 
     function requireRequested(index: number | undefined, counters: readonly number[]): number {
       const requested = (counter: number) => {
-        const token = state.tokens.get(keyOf(index ?? -1, counter))
+        const token = state.tokens.get(index ?? -1, counter)
         return token?.state === 'requested' && token.spend === null
       }
       if (index === undefined || new Set(counters).size !== counters.length || !counters.every(requested))
@@ -227,15 +228,12 @@ export async function openWallet(
       Array.from({ length: count }, (_, at) => from + at)
 
     const forget = (index: number, counters: readonly number[]): void => {
-      for (const counter of counters) blinded.delete(keyOf(index, counter))
+      for (const counter of counters) blinded.delete(`${index}/${counter}`)
     }
 
     function tokenBytes(index: number, counter: number): Uint8Array {
       const position = positionOf(index, counter)
-      const authenticator = Buffer.from(
-        state.tokens.get(keyOf(index, counter))?.authenticator ?? '',
-        'base64',
-      )
+      const authenticator = Buffer.from(state.tokens.get(index, counter)?.authenticator ?? '', 'base64')
       return encodeToken({
         nonce: deriveNonce(position).nonce,
         challengeDigest: position.challengeDigest,
@@ -261,9 +259,7 @@ export async function openWallet(
       exportSeed: () => Uint8Array.from(seed),
       balance(issuer) {
         const index = find(issuer)
-        const balance = { requested: 0, ready: 0, spending: 0 }
-        for (const token of state.tokens.values()) if (token.issuer === index) balance[token.state] += 1
-        return { ...balance, spent: index === undefined ? 0 : (state.issuers[index]?.spent ?? 0) }
+        return { ...state.tokens.count(index ?? -1), spent: state.issuers[index ?? -1]?.spent ?? 0 }
       },
       prepare(issuer, count) {
         const index = find(issuer)
@@ -285,7 +281,7 @@ export async function openWallet(
       },
       pending(issuer) {
         const index = find(issuer)
-        return [...state.tokens.values()]
+        return [...state.tokens.all()]
           .filter((token) => token.issuer === index && token.state === 'requested' && token.spend === null)
           .map(({ issuer: of, counter }) => ({ counter, request: requestBytes(of, counter) }))
       },
@@ -304,12 +300,11 @@ export async function openWallet(
       async spend({ issuers: from, count, innerRequestHash, change }) {
         requireCount(count)
         if (innerRequestHash.length !== 32) throw wrongState('spends on the hash of a request, 32 bytes')
-        const order = from.map(find)
-        const tokens = order
-          .flatMap((index) => [...state.tokens.values()].filter((token) => token.issuer === index))
-          .filter((token) => token.state === 'ready')
-          .slice(0, count)
-          .map(({ issuer, counter }): [number, number] => [issuer, counter])
+        const tokens: [number, number][] = []
+        for (const index of new Set(from.map(find)))
+          if (index !== undefined)
+            for (const counter of state.tokens.draw(index, count - tokens.length))
+              tokens.push([index, counter])
         if (tokens.length < count)
           throw new TokenError('WALLET_EMPTY', `The wallet has ${tokens.length} of the ${count} tokens.`, {
             fix: 'Buy tokens at the mint.',
@@ -354,7 +349,7 @@ export async function openWallet(
         let last = (state.issuers[index]?.next ?? 0) - 1
         let counter = 0
         for (; counter <= Math.max(last, atLeast + spent - 1) + gap; counter++) {
-          if (state.tokens.has(keyOf(index, counter))) {
+          if (state.tokens.get(index, counter) !== undefined) {
             last = counter
             continue
           }
@@ -367,7 +362,7 @@ export async function openWallet(
           forget(index, [counter])
         }
         // What was requested or found meanwhile stands.
-        const found = tokens.filter(([each]) => !state.tokens.has(keyOf(index, each)))
+        const found = tokens.filter(([each]) => state.tokens.get(index, each) === undefined)
         const next = Math.max(isAnonymous ? counter : last + 1, state.issuers[index]?.next ?? 0)
         await commit({ kind: 'recovered', issuer: index, next, spent, tokens: found })
         return found.length

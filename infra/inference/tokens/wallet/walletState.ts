@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { InvariantError } from '../../../../runtime/core/errors.ts'
+import { TokenBook, type WalletToken } from './tokenBook.ts'
 
 /*
  * What a wallet knows, and every step by which it changes. Pure: the file holds steps, and reading it is applying
@@ -73,23 +74,19 @@ export const walletEntry = z.discriminatedUnion('kind', [
 ])
 export type WalletEntry = z.output<typeof walletEntry>
 
-export type WalletToken = StoredState['tokens'][number]
 export type StoredSpend = StoredState['spends'][number]
 export type WalletState = {
   seed: string | null
   readonly issuers: StoredState['issuers']
-  /** By {@link keyOf}, in the order they were requested. */
-  readonly tokens: Map<string, WalletToken>
+  readonly tokens: TokenBook
   readonly spends: Map<number, StoredSpend>
   nextSpend: number
 }
 
-export const keyOf = (issuer: number, counter: number): string => `${issuer}/${counter}`
-
 export const emptyState = (seed: string | null): WalletState => ({
   seed,
   issuers: [],
-  tokens: new Map(),
+  tokens: new TokenBook(),
   spends: new Map(),
   nextSpend: 0,
 })
@@ -99,7 +96,7 @@ export const snapshotOf = (state: WalletState): WalletEntry => ({
   kind: 'state',
   seed: state.seed,
   issuers: state.issuers,
-  tokens: [...state.tokens.values()],
+  tokens: [...state.tokens.all()],
   spends: [...state.spends.values()],
   nextSpend: state.nextSpend,
 })
@@ -116,7 +113,7 @@ export function applyEntry(state: WalletState, entry: WalletEntry): void {
       if (state.issuers.length > 0) throw impossible(entry)
       state.seed = entry.seed
       state.issuers.push(...entry.issuers)
-      for (const token of entry.tokens) state.tokens.set(keyOf(token.issuer, token.counter), token)
+      for (const token of entry.tokens) state.tokens.add(token)
       for (const each of entry.spends) state.spends.set(each.id, each)
       state.nextSpend = entry.nextSpend
       return
@@ -128,46 +125,45 @@ export function applyEntry(state: WalletState, entry: WalletEntry): void {
       request(state, entry, null)
       return
     case 'ready': {
-      const tokens = entry.tokens.map(([each]) => find(state, entry, entry.issuer, each, 'requested'))
-      tokens.forEach((token, index) => {
-        makeReady(token, entry.tokens[index]?.[1] ?? null)
-      })
+      for (const [each] of entry.tokens) requireToken(state, entry, entry.issuer, each, 'requested')
+      makeReady(state, entry.issuer, entry.tokens)
       return
     }
     case 'abandoned': {
-      for (const each of entry.counters) find(state, entry, entry.issuer, each, 'requested')
-      for (const each of entry.counters) state.tokens.delete(keyOf(entry.issuer, each))
+      for (const each of entry.counters) requireToken(state, entry, entry.issuer, each, 'requested')
+      for (const each of entry.counters) state.tokens.delete(entry.issuer, each)
       return
     }
     case 'spending': {
       const { kind: _, ...stored } = entry
-      const tokens = entry.tokens.map(([issuer, each]) => find(state, entry, issuer, each, 'ready'))
+      for (const [issuer, each] of entry.tokens) requireToken(state, entry, issuer, each, 'ready')
       if (entry.id !== state.nextSpend) throw impossible(entry)
       request(state, entry.change, entry.id)
-      for (const token of tokens) Object.assign(token, { state: 'spending', spend: entry.id })
+      for (const [issuer, each] of entry.tokens)
+        state.tokens.change(issuer, each, { state: 'spending', spend: entry.id })
       state.spends.set(entry.id, stored)
       state.nextSpend += 1
       return
     }
     case 'spent': {
       const { tokens, change } = findSpend(state, entry, entry.spend)
-      const ready = entry.change.map(([each]) => find(state, entry, change.issuer, each, 'requested'))
-      ready.forEach((token, index) => {
-        makeReady(token, entry.change[index]?.[1] ?? null)
-      })
-      dropRequested(state, entry.spend)
+      for (const [each] of entry.change) requireToken(state, entry, change.issuer, each, 'requested')
+      makeReady(state, change.issuer, entry.change)
+      dropRequested(state, entry.spend, change)
       for (const [issuer, each] of tokens) {
-        state.tokens.delete(keyOf(issuer, each))
+        state.tokens.delete(issuer, each)
         issuerOf(state, entry, issuer).spent += 1
       }
       state.spends.delete(entry.spend)
       return
     }
     case 'released': {
-      const { tokens } = findSpend(state, entry, entry.spend)
-      for (const [issuer, each] of tokens)
-        Object.assign(find(state, entry, issuer, each, 'spending'), { state: 'ready', spend: null })
-      dropRequested(state, entry.spend)
+      const { tokens, change } = findSpend(state, entry, entry.spend)
+      for (const [issuer, each] of tokens) {
+        requireToken(state, entry, issuer, each, 'spending')
+        state.tokens.change(issuer, each, { state: 'ready', spend: null })
+      }
+      dropRequested(state, entry.spend, change)
       state.spends.delete(entry.spend)
       return
     }
@@ -177,7 +173,7 @@ export function applyEntry(state: WalletState, entry: WalletEntry): void {
       issuer.next = entry.next
       issuer.spent = entry.spent
       for (const [each, authenticator] of entry.tokens)
-        state.tokens.set(keyOf(entry.issuer, each), {
+        state.tokens.add({
           issuer: entry.issuer,
           counter: each,
           state: 'ready',
@@ -199,7 +195,7 @@ function request(
     throw new InvariantError('A counter of a wallet is used once.')
   known.next += count
   for (let each = from; each < from + count; each++)
-    state.tokens.set(keyOf(issuer, each), {
+    state.tokens.add({
       issuer,
       counter: each,
       state: 'requested',
@@ -208,25 +204,31 @@ function request(
     })
 }
 
-function makeReady(token: WalletToken, authenticator: string | null): void {
-  Object.assign(token, { state: 'ready', authenticator, spend: null })
+function makeReady(state: WalletState, issuer: number, tokens: z.output<typeof signed>): void {
+  for (const [counter, authenticator] of tokens)
+    state.tokens.change(issuer, counter, { state: 'ready', authenticator, spend: null })
 }
 
-function dropRequested(state: WalletState, spend: number): void {
-  for (const [key, token] of state.tokens)
-    if (token.state === 'requested' && token.spend === spend) state.tokens.delete(key)
+/** Forgets what a spend asked for as change and did not get. */
+function dropRequested(
+  state: WalletState,
+  spend: number,
+  { issuer, from, count }: z.output<typeof range>,
+): void {
+  for (let each = from; each < from + count; each++) {
+    const token = state.tokens.get(issuer, each)
+    if (token?.state === 'requested' && token.spend === spend) state.tokens.delete(issuer, each)
+  }
 }
 
-function find(
+function requireToken(
   state: WalletState,
   entry: WalletEntry,
   issuer: number,
   counter: number,
   expected: WalletToken['state'],
-): WalletToken {
-  const token = state.tokens.get(keyOf(issuer, counter))
-  if (token?.state !== expected) throw impossible(entry)
-  return token
+): void {
+  if (state.tokens.get(issuer, counter)?.state !== expected) throw impossible(entry)
 }
 
 function findSpend(state: WalletState, entry: WalletEntry, id: number): StoredSpend {
