@@ -205,7 +205,14 @@ export async function infer(
     }
     if (next.kind === 'other-key') {
       hasNewKeys = true
-      await orAbort(state.keeper.refresh(), signal)
+      try {
+        await orAbort(state.keeper.refresh(), signal)
+      } catch (error) {
+        // What is known is valid still, and names other nodes. But of keys that are in question none is used.
+        if (!(error instanceof PrivateNetworkError) || error.refusal.code === 'keys_inconsistent') throw error
+        same = undefined
+        tried.add(candidate.node)
+      }
     }
   }
   if (last === undefined) throw refuse('no_node')

@@ -307,6 +307,28 @@ describe('new keys', () => {
     ])
   })
 
+  it('that no witness confirms yet lead to another node, with the keys that were confirmed', async () => {
+    const { fetch, wallet } = await open()
+    await network.rotate('node-a')
+    await network.publish()
+    network.script.witness = () => ({ status: 404, body: '{}' })
+    const said = await fetch(url, ask())
+    expect([said.status, said.headers.get('rialto-node')]).toEqual([200, 'node-b'])
+    expect(network.paths[0]?.tries.map(({ node, code }) => [node, code])).toEqual([
+      ['node-a', 'node_key_unknown'],
+      ['node-b', null],
+    ])
+    expect(wallet.unsettled()).toEqual([])
+  })
+
+  it('that a witness contradicts stop everything', async () => {
+    const { fetch } = await open()
+    await network.rotate('node-a')
+    await network.publish()
+    network.script.witness = (document) => `${document}x`
+    expect(await refused(await fetch(url, ask()))).toMatchObject({ code: 'keys_inconsistent' })
+  })
+
   it('that no directory names lead to another node', async () => {
     const { fetch } = await open()
     await network.rotate('node-a')
