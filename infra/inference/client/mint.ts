@@ -8,7 +8,7 @@ import type { Wallet, WalletIssuer, WalletRequest } from '../tokens/wallet/openW
 import { ClientOptionError, type PrivateNetworkError, TransportError } from './errors.ts'
 import { joinUrl } from './joinUrl.ts'
 import { type RefusalCode, refuse } from './refusals.ts'
-import { parseJson } from './respond.ts'
+import { parseJson, readProblem } from './respond.ts'
 import { readAll, type Transport, type TransportResponse } from './transport.ts'
 
 /** The most TokenRequests in one request to a mint. */
@@ -66,6 +66,32 @@ export async function buyTokens(
   const pending = wallet.pending(issuer)
   const missing = Math.max(0, count - pending.length)
   const requests = [...pending, ...(missing === 0 ? [] : await wallet.request(issuer, missing))]
+  const bought = await buyAll(mint, wallet, issuer, requests)
+  // Nothing came without any other refusal only where the mint signed none of them, and will not.
+  if (bought === 0 && requests.length > 0) throw refusedBy(mint, 422)
+  return bought
+}
+
+/**
+ * Asks again for what was asked for with a key that signs nothing new any more, which costs nothing: what was paid for
+ * comes, and what the mint says that it never signed is given up.
+ *
+ * @returns how many came
+ * @throws {PrivateNetworkError} as {@link buyTokens}; what is not known stays asked for
+ */
+export function collectTokens(
+  mint: MintLink,
+  { wallet, issuer }: { readonly wallet: Wallet; readonly issuer: WalletIssuer },
+): Promise<number> {
+  return buyAll(mint, wallet, issuer, wallet.pending(issuer))
+}
+
+async function buyAll(
+  mint: MintLink,
+  wallet: Wallet,
+  issuer: WalletIssuer,
+  requests: readonly WalletRequest[],
+): Promise<number> {
   let bought = 0
   for (let at = 0; at < requests.length; at += mostPerRequest)
     bought += await buyBatch(mint, wallet, issuer, requests.slice(at, at + mostPerRequest))
@@ -83,17 +109,12 @@ async function buyBatch(
     body: concatBytes(...batch.map(({ request }) => request)),
   })
   if (answer.status === 402) {
-    const left = await readAccount(mint)
-    if (left <= 0 || left >= batch.length) throw refuse('account_empty', { limit: { mint: mint.name } })
+    const payable = await payableOf(mint, batch.length, answer.body)
+    if (payable <= 0 || payable >= batch.length) throw refuse('account_empty', { limit: { mint: mint.name } })
     // The rest stays asked for, and is bought when there is more in the account.
-    return buyBatch(mint, wallet, issuer, batch.slice(0, left))
+    return buyBatch(mint, wallet, issuer, batch.slice(0, payable))
   }
-  // What it will never sign would stand in the way of everything behind it.
-  if (answer.status === 422)
-    await wallet.abandon(
-      issuer,
-      batch.map(({ counter }) => counter),
-    )
+  if (answer.status === 422) return sortOut(mint, wallet, issuer, batch)
   if (answer.status !== 200 || answer.body.length !== batch.length * tokenResponseLength)
     throw refusedBy(mint, answer.status)
   const responses = batch.map(({ counter }, index) => ({
@@ -106,6 +127,44 @@ async function buyBatch(
     await setImmediate()
   }
   return batch.length
+}
+
+/**
+ * How many of a batch can be had: as many as the account has tokens left, and those that were paid before. They were
+ * asked for before the others, and stand in front.
+ */
+async function payableOf(mint: MintLink, count: number, body: Uint8Array): Promise<number> {
+  const limit = readProblem(body)?.error.rialto?.limit
+  if (typeof limit?.tokens === 'number' && typeof limit.asked === 'number')
+    return count - limit.asked + limit.tokens
+  return readAccount(mint)
+}
+
+/**
+ * A mint refuses a batch as a whole when it will not sign one of it. Each is asked for by itself: those that were paid
+ * come, and those that never will would stand in the way of everything behind them.
+ */
+async function sortOut(
+  mint: MintLink,
+  wallet: Wallet,
+  issuer: WalletIssuer,
+  batch: readonly WalletRequest[],
+): Promise<number> {
+  let came = 0
+  for (const { counter, request } of batch) {
+    const { status, body } = await askMint(mint, routes.mint.tokenReissue, {
+      type: mediaTypes.tokenRequest,
+      body: request,
+    })
+    if (status === 200 && body.length === tokenResponseLength) {
+      await wallet.receive(issuer, [{ counter, response: body }])
+      came += 1
+      // Any other 404 may come from whatever stands in front of the mint.
+    } else if (status === 404 && readProblem(body)?.error.code === 'never_signed')
+      await wallet.abandon(issuer, [counter])
+    else throw refusedBy(mint, status)
+  }
+  return came
 }
 
 const accountSchema = z.object({ tokens: z.int().min(0) })

@@ -13,6 +13,7 @@ import { type Directory, type Measurements, signDirectory } from '../protocol/ne
 import { generateIdentity } from '../protocol/network/identity.ts'
 import { type NodeModel, signNodeDescription } from '../protocol/network/nodeDescription.ts'
 import { decodePaidRequest, decodeReclaim, tokenRequestLength } from '../protocol/network/payment.ts'
+import { problemOf } from '../protocol/network/problem.ts'
 import { headers } from '../protocol/network/routes.ts'
 import { sealedRequestLength } from '../protocol/network/sizes.ts'
 import { sealChunkedResponse } from '../protocol/ohttp/chunked.ts'
@@ -62,6 +63,8 @@ export type TestScript = {
   /** What relays give for it. */
   directory: (document: string) => string | { readonly status: number; readonly body: string }
   measurements: Measurements
+  /** Whether the mint breaks off once it has charged, or signs nothing. */
+  mint: 'honest' | 'lose-answer' | 'unavailable'
 }
 
 const ok: TestScript = {
@@ -71,6 +74,7 @@ const ok: TestScript = {
   witness: (document) => document,
   directory: (document) => document,
   measurements: { nodes: [] },
+  mint: 'honest',
 }
 
 export const testModel = (fields: Partial<NodeModel> = {}): NodeModel => ({
@@ -99,6 +103,7 @@ export async function startTestNetwork(
 ) {
   const identity = generateIdentity()
   const mintPair = await generateTokenKey()
+  const mintPairs = [mintPair]
   const byName = new Map<string, TestNode>()
   for (const { name, operator = `${name}-operator`, models = [testModel()] } of nodes)
     byName.set(name, { name, operator, identity: generateIdentity(), key: await keyPair(1), models })
@@ -149,7 +154,11 @@ export async function startTestNetwork(
         {
           name: mintName,
           url,
-          keys: [{ key: Buffer.from(mintPair.publicKey.spki).toString('base64'), ...period }],
+          keys: mintPairs.map(({ publicKey }, at) => ({
+            key: Buffer.from(publicKey.spki).toString('base64'),
+            notBefore: period.notBefore - at,
+            notAfter: period.notAfter,
+          })),
         },
       ],
       changeKeys: [{ key: Buffer.from(gateway.changePair.publicKey.spki).toString('base64'), ...period }],
@@ -266,31 +275,31 @@ export async function startTestNetwork(
       response.writeHead(status).end(content)
     }
     if (path === '/.well-known/private-token-issuer-directory') {
-      const key = Buffer.from(mintPair.publicKey.spki).toString('base64url')
-      return end(200, JSON.stringify({ 'token-keys': [{ 'token-type': 2, 'token-key': key }] }))
+      const keys = mintPairs.map(({ publicKey }) => ({
+        'token-type': 2,
+        'token-key': Buffer.from(publicKey.spki).toString('base64url'),
+      }))
+      return end(200, JSON.stringify({ 'token-keys': keys }))
     }
     if (path === '/account') return end(200, JSON.stringify(account))
-    const digests = Array.from({ length: count }, (_, at) =>
-      createHash('sha256')
-        .update(body.subarray(at * tokenRequestLength, (at + 1) * tokenRequestLength))
-        .digest('hex'),
+    const requests = Array.from({ length: count }, (_, at) =>
+      body.subarray(at * tokenRequestLength, (at + 1) * tokenRequestLength),
     )
-    const unpaid = digests.filter((each) => !paidFor.has(each))
-    if (path === '/token-reissue' && unpaid.length > 0) return end(404)
-    if (unpaid.length > account.tokens) return end(402)
-    account = { tokens: account.tokens - unpaid.length }
+    const digests = requests.map((each) => createHash('sha256').update(each).digest('hex'))
+    const isPaid = (at: number) => paidFor.has(digests[at] ?? '')
+    const refuse = (status: number, code: string, limit = {}): void =>
+      end(status, JSON.stringify(problemOf({ status, code, message: '', role: 'mint', limit })))
+    if (script.mint === 'unavailable') return refuse(503, 'state_unavailable')
+    const asked = digests.filter((_, at) => !isPaid(at)).length
+    if (path === '/token-reissue' && asked > 0) return refuse(404, 'never_signed')
+    const signs = mintPairs[0]?.publicKey.id.at(-1)
+    if (requests.some((each, at) => !isPaid(at) && decodeTokenRequest(each).truncatedTokenKeyId !== signs))
+      return refuse(422, 'token_request_refused')
+    if (asked > account.tokens) return refuse(402, 'account_empty', { ...account, asked })
+    account = { tokens: account.tokens - asked }
     for (const each of digests) paidFor.add(each)
-    end(
-      200,
-      concatBytes(
-        ...digests.map((_, at) =>
-          issueToken(
-            [mintPair],
-            decodeTokenRequest(body.subarray(at * tokenRequestLength, (at + 1) * tokenRequestLength)),
-          ),
-        ),
-      ),
-    )
+    if (script.mint === 'lose-answer') return void response.destroy()
+    end(200, concatBytes(...requests.map((each) => issueToken(mintPairs, decodeTokenRequest(each)))))
   }
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -348,6 +357,14 @@ export async function startTestNetwork(
       if (node === undefined) gatewayKey = await keyPair((gatewayKey.keyId + 1) % 256)
       const found = byName.get(node ?? '')
       if (found !== undefined) found.key = await keyPair(found.key.keyId + 1)
+    },
+    /** Has the mint sign with another key, whose tokens the gateway does not take. */
+    async rotateMint(): Promise<void> {
+      const last = mintPairs.map(({ publicKey }) => publicKey.id.at(-1))
+      let pair = await generateTokenKey()
+      while (last.includes(pair.publicKey.id.at(-1))) pair = await generateTokenKey()
+      mintPairs.unshift(pair)
+      await publish()
     },
     folder,
     async wallet(seed?: Uint8Array): Promise<Wallet> {

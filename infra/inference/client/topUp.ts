@@ -1,20 +1,23 @@
 import { setImmediate } from 'node:timers/promises'
-import type { Wallet } from '../tokens/wallet/openWallet.ts'
+import type { Wallet, WalletIssuer } from '../tokens/wallet/openWallet.ts'
 import { ClientOptionError } from './errors.ts'
 import { type ConfirmedDirectory, hasMintKeys } from './fetchDirectory.ts'
 import type { DirectoryKeeper } from './keepDirectory.ts'
-import { buyTokens, type MintLink, mostPerRequest, readAccountKey } from './mint.ts'
+import { buyTokens, collectTokens, type MintLink, mostPerRequest, readAccountKey } from './mint.ts'
 import type { MintReference } from './options.ts'
 import { refuse } from './refusals.ts'
 import type { Treasury } from './treasury.ts'
 
 /** Buys tokens ahead of need. */
 export type TopUp = {
-  /** Buys so many now. @throws {PrivateNetworkError} */
+  /** Buys so many now, behind what was paid for with former keys and did not come. @throws {PrivateNetworkError} */
   buy(count: number): Promise<number>
   /** Buys a batch now, if there are fewer tokens than the low-water mark. @throws {PrivateNetworkError} */
   fill(): Promise<void>
-  /** Plans a purchase, if there are fewer tokens than the low-water mark and none is planned. */
+  /**
+   * Plans a purchase, if there are fewer tokens than the low-water mark and none is planned; and else, if something that
+   * was asked for with a former key did not come, to ask for that again before the key has ended.
+   */
   plan(): void
   close(): void
 }
@@ -59,6 +62,27 @@ export function createTopUp(parameters: {
 
   const isLow = (directory: ConfirmedDirectory): boolean => treasury.balance(directory).ready < lowWater
 
+  /** The mint's keys that sign no more, but whose tokens are good, and that owe some. */
+  const owing = (directory: ConfirmedDirectory): readonly WalletIssuer[] => {
+    const { all, mints } = treasury.issuers(directory)
+    const current = mints.get(name)
+    return all
+      .filter(({ of, key, issuer }) => of === name && issuer !== current && now() / 1000 < key.notAfter)
+      .filter(({ issuer }) => wallet.balance(issuer).requested > 0)
+      .map(({ issuer }) => issuer)
+  }
+
+  /** Asks for what former keys owe. That it fails is told, and keeps nobody from buying. */
+  async function collect(): Promise<number> {
+    let came = 0
+    for (const issuer of owing(await keeper.current()))
+      came += await collectTokens(asked, { wallet, issuer }).catch((error: unknown) => {
+        onTrouble(error)
+        return 0
+      })
+    return came
+  }
+
   async function buyNow(count: number): Promise<number> {
     const directory = await keeper.current()
     // A mint that was silent when the directory came may have other keys: nobody buys before it has told.
@@ -75,11 +99,13 @@ export function createTopUp(parameters: {
   }
 
   /** One purchase at a time: two would ask for the same tokens. */
-  const buy = (count: number): Promise<number> => {
-    const next = buying.then(() => buyNow(count))
+  const inTurn = (work: () => Promise<number>): Promise<number> => {
+    const next = buying.then(work)
     buying = next.catch(() => undefined)
     return next
   }
+  const buy = (count: number): Promise<number> =>
+    inTurn(async () => (await collect()) + (await buyNow(count)))
 
   return {
     buy,
@@ -88,15 +114,16 @@ export function createTopUp(parameters: {
     },
     plan() {
       const directory = keeper.peek()
-      if (timer !== undefined || directory === undefined || !isLow(directory)) return
+      if (timer !== undefined || directory === undefined) return
+      const low = isLow(directory)
+      if (!low && owing(directory).length === 0) return
       const isUrgent = treasury.balance(directory).ready < lowWater * urgentPart
       const wait = isUrgent ? random() * urgentDelay : delay.min + random() * (delay.max - delay.min)
       timer = setTimeout(() => {
-        buy(batch)
-          .catch(onTrouble)
-          .finally(() => {
-            timer = undefined
-          })
+        const work = low ? buy(batch) : inTurn(collect)
+        work.catch(onTrouble).finally(() => {
+          timer = undefined
+        })
       }, wait)
       timer.unref()
     },

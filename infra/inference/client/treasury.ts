@@ -23,8 +23,17 @@ export type Issuers = {
   readonly change: WalletIssuer
   /** Of each mint, by its name, the key that signs now. */
   readonly mints: ReadonlyMap<string, WalletIssuer>
-  /** All that the directory names, ended ones too, each with its mint's name; null for the gateway itself. */
-  readonly all: readonly { readonly issuer: WalletIssuer; readonly of: string | null }[]
+  /** All that the directory names, ended ones too. */
+  readonly all: readonly DatedIssuer[]
+}
+
+/** Whose tokens are good at a gateway, and when. */
+export type DatedIssuer = {
+  readonly issuer: WalletIssuer
+  /** As it stands in the directory, with its times. */
+  readonly key: TokenKey
+  /** The mint's name; null for the gateway's own change key. */
+  readonly of: string | null
 }
 
 /** What came back of a payment; `unsettled` when that is not known yet. */
@@ -211,13 +220,6 @@ const beforePayment = new Set([
   'not_ready',
   'closing',
 ])
-
-type DatedIssuer = {
-  readonly issuer: WalletIssuer
-  readonly key: TokenKey
-  /** The mint's name; null for the gateway's own change key. */
-  readonly of: string | null
-}
 
 /** The keys of a directory, read once: reading one takes longer than using it. */
 function readIssuers({ directory }: ConfirmedDirectory): readonly DatedIssuer[] {
