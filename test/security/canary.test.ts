@@ -104,7 +104,7 @@ describe.each(storeKinds)('a network that keeps what is spent in $name', ({ open
         expect(places).toContain(file)
     })
 
-    it('a canary that is scene.planted with any role is found', async () => {
+    it('a canary that is planted with any role is found', async () => {
       const text = randomText()
       const search = createSearch([canaryOf('control', text)])
       const isFound = async (role: Role) =>
@@ -130,7 +130,7 @@ describe.each(storeKinds)('a network that keeps what is spent in $name', ({ open
       expect(placesOf('nullifier')).toEqual(scene.stores.nullifiers)
     })
 
-    it('the secrets of a scene.client are in the files that are there for them', () => {
+    it('the secrets of a client are in the files that are there for them', () => {
       expect(placesOf('account of the proxy')).toEqual([`${purse}.account`])
       expect(placesOf('passphrase of the proxy')).toEqual([`${purse}.passphrase`])
       expect(placesOf('account key')).toEqual(['client/test.account'])

@@ -93,7 +93,7 @@ export function askedPaths(at: () => Scene): void {
       toProxy('/chat/completions', JSON.stringify({ model: planted.text('proxy: model'), messages: [] })),
       toProxy('/chat/completions', Buffer.alloc(5e6, body)),
     ]
-    expect((await Promise.all(tried)).map(({ status }) => status)).toEqual([401, 403, 404, 400, 404, 400])
+    expect((await Promise.all(tried)).map(({ status }) => status)).toEqual([401, 403, 404, 400, 404, 413])
   })
 
   it('refused by the gateway', async () => {
