@@ -41,7 +41,7 @@ export type PrivateNetwork = {
   buy(count: number): Promise<number>
   /** Fetches the directory again. @throws {PrivateNetworkError} */
   refresh(): Promise<ConfirmedDirectory>
-  /** Asks for the change of payments whose end was not seen. @returns how many tokens came back */
+  /** Asks now for the change of all payments whose end was not seen. @returns how many tokens came back */
   reclaim(): Promise<number>
   /**
    * Ends it: no request begins, cover requests stop, and what is paid gets `grace` milliseconds (5,000 by default) to be
@@ -50,7 +50,7 @@ export type PrivateNetwork = {
   close(grace?: number): Promise<void>
 }
 
-/** Milliseconds between two looks for payments whose end was not seen. */
+/** Milliseconds between two looks for payments whose end was not seen; each is asked for ever more seldom. */
 const reclaimEvery = 60_000
 /** Milliseconds between two such payments at most. */
 const reclaimApart = 60_000
@@ -139,7 +139,7 @@ export function openPrivateNetwork(options: NetworkOptions): PrivateNetwork {
     isReclaiming = true
     const apart = () =>
       delay(random() * reclaimApart, true, { signal: closing.signal, ref: false }).catch(() => false)
-    const work = treasury.reclaim(link, apart).finally(() => {
+    const work = treasury.reclaim(link, { directory: keeper.peek, apart }).finally(() => {
       isReclaiming = false
     })
     state.background('reclaim', work)
@@ -232,7 +232,7 @@ export function openPrivateNetwork(options: NetworkOptions): PrivateNetwork {
       return topUp.buy(count)
     },
     refresh: () => keeper.refresh(),
-    reclaim: () => treasury.reclaim(link),
+    reclaim: () => treasury.reclaim(link, { directory: keeper.peek }),
     async close(grace = 5_000) {
       if (isClosed) return
       isClosed = true

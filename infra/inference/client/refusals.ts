@@ -57,6 +57,11 @@ const texts = {
     'The gateway was not reached, or broke off. What was paid is asked for again later.',
     'Try again later.',
   ],
+  payment_lost: [
+    410,
+    'A payment whose end was not seen cannot be settled any more: all its keys have ended. Its tokens are lost.',
+    'Open the wallet before the keys of its tokens end: what is not settled is asked for then.',
+  ],
   stream_broken: [
     502,
     'The answer did not arrive whole: it was cut, or something in it was moved, repeated or changed.',

@@ -5,7 +5,9 @@ import { decodeChange, encodeReclaim } from '../protocol/network/payment.ts'
 import { gatewayResources, headers, mediaTypes } from '../protocol/network/routes.ts'
 import { fromBase64Url } from '../protocol/network/text.ts'
 import { readTokenKey } from '../tokens/blindRsa/keys.ts'
+import { toHex } from '../tokens/bytes.ts'
 import { TokenError } from '../tokens/errors.ts'
+import { decodeToken } from '../tokens/privacyPass/token.ts'
 import { gatewayChallenge } from '../tokens/privacyPass/tokenChallenge.ts'
 import type { Balance, Wallet, WalletIssuer, WalletSpend } from '../tokens/wallet/openWallet.ts'
 import { isWalletEmpty } from './estimateCost.ts'
@@ -57,13 +59,23 @@ export type Treasury = {
     refused: string | null,
   ): Promise<Settlement>
   /**
-   * Asks for the change of every payment whose end was never seen, each in a request of its own.
+   * Asks for the change of every payment whose end was never seen, each in a request of its own. One that could never be
+   * settled any more, as all its keys have ended, is given up once the gateway has refused it: `onTrouble` is told how
+   * many tokens are lost.
    *
+   * @param directory what is known of the keys when an answer has come
    * @param apart waits between two of them, and says whether to go on: asked for in one moment, they would be known to
-   * be of one client. Absent: nothing is waited for
+   * be of one client. With it a payment that failed before is left out until its time: a minute later, then twice as
+   * long each time, up to an hour. Absent: all are asked for, and nothing is waited for
    * @returns how many tokens came back
    */
-  reclaim(link: GatewayLink, apart?: () => Promise<boolean>): Promise<number>
+  reclaim(
+    link: Pick<GatewayLink, 'ask'>,
+    options: {
+      readonly directory: () => ConfirmedDirectory | undefined
+      readonly apart?: () => Promise<boolean>
+    },
+  ): Promise<number>
   /** Payments whose end is not known, those under way left out. */
   unsettled(): readonly WalletSpend[]
 }
@@ -110,6 +122,7 @@ export function createTreasury(parameters: {
     }
   }
 
+  const backoff = createBackoff(now)
   const unsettled = () => wallet.unsettled().filter(({ id }) => !underWay.has(id))
 
   const treasury: Treasury = {
@@ -148,16 +161,19 @@ export function createTreasury(parameters: {
         underWay.delete(spend.id)
       }
     },
-    async reclaim(link, apart) {
+    async reclaim(link, { directory, apart }) {
       let returned = 0
-      for (const [index, spend] of unsettled().entries()) {
+      const due = unsettled().filter(({ id }) => apart === undefined || backoff.isDue(id))
+      for (const [index, spend] of due.entries()) {
         if (index > 0 && apart !== undefined && !(await apart())) break
         // Somebody else may have asked meanwhile.
         if (!unsettled().some(({ id }) => id === spend.id)) continue
         underWay.add(spend.id)
         try {
-          returned += await reclaimOne(link, spend)
+          returned += await reclaimOne(link, spend, directory)
+          backoff.forget(spend.id)
         } catch (error) {
+          backoff.failed(spend.id)
           onTrouble(error)
         } finally {
           underWay.delete(spend.id)
@@ -188,7 +204,11 @@ export function createTreasury(parameters: {
     return { returned: await wallet.settle(spend.id, responses), unsettled: 0 }
   }
 
-  async function reclaimOne(link: GatewayLink, spend: WalletSpend): Promise<number> {
+  async function reclaimOne(
+    link: Pick<GatewayLink, 'ask'>,
+    spend: WalletSpend,
+    directory: () => ConfirmedDirectory | undefined,
+  ): Promise<number> {
     const { tokens, changeRequests, innerRequestHash } = spend
     const answer = await link.ask(
       gatewayRequest(gatewayResources.reclaim, {
@@ -199,11 +219,48 @@ export function createTreasury(parameters: {
     const code = readProblem(answer.content)?.error.code
     // Spent on something else, by whoever has the seed too: they are gone.
     if (answer.status === 409 && code === 'token_spent') return wallet.settle(spend.id, [])
-    if (fieldOf(answer.trailers, headers.change) === undefined)
+    if (fieldOf(answer.trailers, headers.change) === undefined) {
+      const known = directory()
+      if (endedKeys.has(code ?? '') && known !== undefined && haveEnded(known, spend)) {
+        await wallet.settle(spend.id, [])
+        onTrouble(refuse('payment_lost', { limit: { gateway, tokens: tokens.length } }))
+        return 0
+      }
       throw refuse('gateway_refused', { limit: { gateway, status: answer.status } })
+    }
     return (await settle(spend, answer.trailers, null)).returned
   }
+
+  /** Whether no key is good any more that the payment was made with: those of its tokens, and that of its change. */
+  function haveEnded(directory: ConfirmedDirectory, { tokens, changeKeyId }: WalletSpend): boolean {
+    const good = new Set(
+      datedIssuers(directory)
+        .filter(({ key }) => now() / 1000 < key.notAfter)
+        .map(({ issuer }) => toHex(issuer.publicKey.id)),
+    )
+    return [changeKeyId, ...tokens.map((each) => decodeToken(each).tokenKeyId)].every(
+      (id) => !good.has(toHex(id)),
+    )
+  }
   return treasury
+}
+
+/** What a gateway refuses a payment with whose keys it does not know. */
+const endedKeys = new Set(['tokens_refused', 'change_refused'])
+
+const backoffTimes = { first: 60_000, most: 3_600_000 }
+
+/** When each payment is asked for again: whoever gets the same tokens every minute knows that it is one client. */
+function createBackoff(now: () => number) {
+  const waits = new Map<number, { readonly wait: number; readonly until: number }>()
+  return {
+    isDue: (id: number): boolean => (waits.get(id)?.until ?? 0) <= now(),
+    failed(id: number): void {
+      const wait = Math.min((waits.get(id)?.wait ?? backoffTimes.first / 2) * 2, backoffTimes.most)
+      waits.set(id, { wait, until: now() + wait })
+    },
+    forget: (id: number): void => void waits.delete(id),
+  }
 }
 
 /** Refusals that come before anything is taken, where they come without change. */

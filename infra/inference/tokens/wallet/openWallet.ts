@@ -34,6 +34,8 @@ export type WalletSpend = {
   readonly tokens: readonly Uint8Array[]
   /** TokenRequest structs for the change, as many as tokens. */
   readonly changeRequests: readonly Uint8Array[]
+  /** Id of the key that the change is asked from, 32 bytes. */
+  readonly changeKeyId: Uint8Array
   /** What the spend is for, 32 bytes. */
   readonly innerRequestHash: Uint8Array
 }
@@ -246,6 +248,7 @@ export async function openWallet(
       id: stored.id,
       tokens: stored.tokens.map(([index, counter]) => tokenBytes(index, counter)),
       changeRequests: changeCounters(stored).map((counter) => requestBytes(stored.change.issuer, counter)),
+      changeKeyId: positionOf(stored.change.issuer, stored.change.from).publicKey.id,
       innerRequestHash: Buffer.from(stored.innerRequestHash, 'hex'),
     })
 
