@@ -20,27 +20,35 @@ export class ListenError extends RialtoError {
 }
 
 /** Why a body could not be read. */
-export type BodyFault = 'too-large' | 'stalled' | 'aborted'
+export type BodyFault = 'too-large' | 'stalled' | 'aborted' | 'crowded'
 
 const sentences: Readonly<Record<BodyFault, string>> = {
   'too-large': 'The body is larger than is taken here.',
   stalled: 'The body stopped arriving.',
   aborted: 'The connection ended within the body.',
+  crowded: 'Too much is being received at once.',
 }
+
+const statuses = { 'too-large': 413, stalled: 408, aborted: 400, crowded: 429 } as const
 
 /** A body that was not read to its end. */
 export class BodyError extends RialtoError {
   override readonly name = 'BodyError'
   readonly fault: BodyFault
   /** The status to answer with. */
-  readonly status: 400 | 408 | 413
+  readonly status: 400 | 408 | 413 | 429
   constructor(fault: BodyFault) {
     super(`HTTP_BODY_${fault.replace('-', '_').toUpperCase()}`, sentences[fault], {
-      fix: fault === 'too-large' ? 'Send less.' : 'Send it again.',
+      fix:
+        fault === 'too-large'
+          ? 'Send less.'
+          : fault === 'crowded'
+            ? 'Send it again later.'
+            : 'Send it again.',
       retryable: fault !== 'too-large',
     })
     this.fault = fault
-    this.status = fault === 'too-large' ? 413 : fault === 'stalled' ? 408 : 400
+    this.status = statuses[fault]
   }
 }
 

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import type { RequestListener } from 'node:http'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
+import { createBodyBudget } from './bodyBudget.ts'
 import { BodyError } from './errors.ts'
 import { type Listening, listen } from './listen.ts'
 import { connectRaw, deferred, statusOf } from './rawClient.fixture.ts'
@@ -127,6 +128,93 @@ describe('a body', () => {
     client.socket.end()
     expect(await ended.promise).toMatchObject({ code: 'HTTP_BODY_ABORTED' })
     client.socket.destroy()
+  })
+})
+
+describe('bodies that share a budget', () => {
+  const most = 8_500_000
+
+  /** A server that reads with a budget, and keeps what is whole until it is told. */
+  async function serveWith(bytes: number) {
+    const budget = createBodyBudget(bytes)
+    const kept: object[] = []
+    server = await listen(
+      (request, response) => {
+        readBody(request, { most, budget }).then(
+          (body) => {
+            kept.push(request)
+            respond(response, 200, {}, String(body.length))
+          },
+          (error) => {
+            budget.release(request)
+            respond(response, error instanceof BodyError ? error.status : 500, {}, String(error.fault))
+          },
+        )
+      },
+      { what: 'test' },
+    )
+    return { url: server.url, budget, kept }
+  }
+
+  it('are counted from 64 KiB on, until they are released', async () => {
+    const { url, budget, kept } = await serveWith(10_000_000)
+    for (const length of [0, 5_000, 40_000, 65_536]) {
+      expect(await (await fetch(url, { method: 'POST', body: Buffer.alloc(length) })).text()).toBe(
+        `${length}`,
+      )
+      expect(budget.held).toBe(0)
+    }
+    const length = 65_537
+    expect(await (await fetch(url, { method: 'POST', body: Buffer.alloc(length) })).text()).toBe(`${length}`)
+    expect(budget.held).toBeGreaterThanOrEqual(length)
+    expect(budget.held).toBeLessThanOrEqual(2 * length)
+    for (const each of kept) budget.release(each)
+    expect(budget.held).toBe(0)
+  })
+
+  it('never hold more than that, whoever sends and does not end, and let one through that is sent to its end', async () => {
+    const limit = 20_000_000
+    const { url, budget } = await serveWith(limit)
+    // 64 senders of 8 MB that never end: 544 MB without a budget.
+    const senders = await Promise.all(Array.from({ length: 64 }, () => connectRaw(url)))
+    let over = 0
+    const allButTwo = deferred()
+    const count = () => {
+      over += 1
+      expect(budget.held).toBeLessThanOrEqual(limit)
+      if (over === 62) allButTwo.resolve()
+    }
+    try {
+      for (const sender of senders) {
+        sender.send(head('transfer-encoding: chunked'))
+        sender.send(`${(8_000_000).toString(16)}\r\n`)
+        sender.send(Buffer.alloc(8_000_000))
+        sender.until('crowded').then(count, count)
+      }
+      // Two have room, and which ones is for their speed to say.
+      await allButTwo.promise
+      const whole = await fetch(url, { method: 'POST', body: Buffer.alloc(1_000_000) })
+      expect(await whole.text()).toBe('1000000')
+      expect(budget.held).toBeLessThanOrEqual(limit)
+    } finally {
+      for (const { socket } of senders) socket.destroy()
+    }
+  })
+
+  it('count nothing for what was cut off, or was too long', async () => {
+    const { url, budget } = await serveWith(20_000_000)
+    const cut = await connectRaw(url)
+    cut.send(`${head('content-length: 8000000')}`)
+    cut.send(Buffer.alloc(1_000_000))
+    await expect.poll(() => budget.held).toBeGreaterThan(0)
+    cut.socket.destroy()
+    await expect.poll(() => budget.held).toBe(0)
+    const long = await connectRaw(url)
+    long.send(`${head('transfer-encoding: chunked')}${(9_000_000).toString(16)}\r\n`)
+    long.send(Buffer.alloc(9_000_000))
+    expect(statusOf(await long.until('too-large'))).toBe(413)
+    expect(budget.held).toBe(0)
+    long.socket.destroy()
   })
 })
 

@@ -31,7 +31,12 @@ type Resource = {
 }
 
 const json = { 'content-type': 'application/json' }
-const bodyFaults = { 'too-large': 'too_large', stalled: 'body_stalled', aborted: 'body_aborted' } as const
+const bodyFaults = {
+  'too-large': 'too_large',
+  stalled: 'body_stalled',
+  aborted: 'body_aborted',
+  crowded: 'busy',
+} as const
 
 /** Seconds for which an issuer directory may be kept. */
 const DIRECTORY_AGE = 60

@@ -31,7 +31,7 @@ export type ProxyOptions = {
  */
 export function startProxy({ fetch, port = 0, key }: ProxyOptions): Promise<Listening> {
   const app = new Hono<{ Bindings: HttpBindings }>()
-  const refuse = (status: 400 | 401 | 403 | 404 | 408 | 413, code: string, message: string) =>
+  const refuse = (status: 400 | 401 | 403 | 404 | 408 | 413 | 429, code: string, message: string) =>
     Response.json(problemOf({ status, code, message, role: 'client' }), { status })
 
   app.get('/healthz', (context) => context.json({ status: 'ok' }))
@@ -67,7 +67,12 @@ export function startProxy({ fetch, port = 0, key }: ProxyOptions): Promise<List
   return listen(getRequestListener(app.fetch), { what: 'proxy', port })
 }
 
-const bodyFaults = { 'too-large': 'too_large', stalled: 'body_stalled', aborted: 'body_aborted' } as const
+const bodyFaults = {
+  'too-large': 'too_large',
+  stalled: 'body_stalled',
+  aborted: 'body_aborted',
+  crowded: 'busy',
+} as const
 
 const isOwnHost = (host: string | undefined): boolean =>
   host !== undefined && URL.canParse(`http://${host}`) && isLoopback(new URL(`http://${host}`))
