@@ -22,14 +22,18 @@ export type MintReference = {
   readonly name: string
   /** The account's key, from {@link createAccountKey}. */
   readonly account: string
-  /** Buys more when fewer tokens than this are ready. 64 by default. */
+  /**
+   * Buys more when fewer tokens than this are ready. 192 by default: high enough that in normal use the tokens last
+   * until the delay is over.
+   */
   readonly lowWater?: number
   /** How many are bought at once, at most 256. 128 by default: the same for everybody, so that it says nothing. */
   readonly batch?: number
   /**
    * Milliseconds to wait before buying, drawn evenly between the two: a mint that sees a purchase then does not see
-   * when a request was made. 5,000 to 60,000 by default. The first purchase of a wallet that has not enough for one
-   * request is made at once, when the network is opened.
+   * when a request was made. 5,000 to 60,000 by default. A wallet that has not enough for one request of
+   * the largest class is filled at once: when the network is opened, and, if a burst of requests emptied it, behind the
+   * last of them. The mint then sees when that was, and `onNotice` is told (`INFERENCE_WALLET_DRAINED`).
    */
   readonly delay?: { readonly min: number; readonly max: number }
 }

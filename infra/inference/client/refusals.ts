@@ -32,6 +32,11 @@ const texts = {
   no_node: [503, 'No node of the network serves this model now.', 'Try again later.'],
   too_large: [413, 'The request is larger than the network carries.', 'Send less.'],
   wallet_empty: [402, 'The wallet has too few tokens for this request.', 'Buy tokens at the mint.'],
+  wallet_drained: [
+    402,
+    'Requests used the tokens up faster than they are bought, so that more are bought at once: the mint sees when.',
+    'Raise mint.lowWater.',
+  ],
   keys_inconsistent: [
     502,
     'Two sources give different keys for one epoch, so somebody is handed keys of their own.',

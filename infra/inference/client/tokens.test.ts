@@ -82,12 +82,11 @@ describe('tokens', () => {
   })
 
   it('are bought in batches when they run low, and not while a request is answered', async () => {
-    // Draws the shortest delay.
     const options = network.options(await network.wallet(), {
-      mint: mint({ batch: 16, lowWater: 16, delay: { min: 0, max: 0 } }),
+      mint: mint({ batch: 20, lowWater: 20, delay: { min: 0, max: 0 } }),
     })
     const { fetch, balance } = open(options)
-    expect(await balance()).toMatchObject({ ready: 16 })
+    expect(await balance()).toMatchObject({ ready: 20 })
     network.seen.mint.length = 0
     let during = -1
     network.script.node = () => {
@@ -96,8 +95,32 @@ describe('tokens', () => {
     }
     expect((await ask(fetch)).status).toBe(200)
     expect(during).toBe(0)
-    await expect.poll(async () => (await balance()).ready).toBe(31)
-    expect(bought()).toMatchObject([{ count: 16 }])
+    await expect.poll(async () => (await balance()).ready).toBe(39)
+    expect(bought()).toMatchObject([{ count: 20 }])
+    expect(network.notices).toEqual([])
+  })
+
+  it('are bought behind the delay, however low they are, while they pay a request', async () => {
+    const day = 86_400_000
+    const options = network.options(await network.wallet(), {
+      mint: mint({ batch: 20, lowWater: 200, delay: { min: day, max: day } }),
+    })
+    const { fetch, balance } = open(options)
+    for (let left = 20; left > 16; left--) {
+      expect((await ask(fetch)).status).toBe(200)
+      expect(await balance()).toMatchObject({ ready: left - 1 })
+    }
+    expect(bought()).toHaveLength(1)
+    expect(network.notices).toEqual([])
+    // With 15 tokens a request of the largest class could not be paid: what was planned for later is done now.
+    expect((await ask(fetch)).status).toBe(200)
+    await expect.poll(async () => (await balance()).ready).toBe(35)
+    expect(network.notices).toMatchObject([
+      {
+        what: 'top-up',
+        error: { code: 'INFERENCE_WALLET_DRAINED', details: { mint: 'mint', lowWater: 200 } },
+      },
+    ])
   })
 
   it('that were asked for and not given are asked for again first, with the same bytes', async () => {

@@ -15,25 +15,27 @@ export type TopUp = {
   /** Buys a batch now, if there are fewer tokens than the low-water mark. @throws {PrivateNetworkError} */
   fill(): Promise<void>
   /**
-   * Plans a purchase, if there are fewer tokens than the low-water mark and none is planned; and else, if something that
+   * Plans a purchase, if there are fewer tokens than the low-water mark and none is planned, at once if the next request
+   * may not be paid; and else, if something that
    * was asked for with a former key did not come, to ask for that again before the key has ended.
    */
   plan(): void
   close(): void
 }
 
-export const mintDefaults = { lowWater: 64, batch: 128, delay: { min: 5_000, max: 60_000 } } as const
-
-/** Milliseconds to wait at most when nearly all tokens are gone: what a late purchase hides is not worth a refusal. */
-const urgentDelay = 1_000
-/** Nearly all are gone when this part of the low-water mark is left. */
-const urgentPart = 0.25
+/** The mark is twelve requests of the largest class: they do not come within one delay in normal use. */
+export const mintDefaults = { lowWater: 192, batch: 128, delay: { min: 5_000, max: 60_000 } } as const
 
 /**
- * When a client buys is all that a mint learns of it. So it never buys in the moment of a request: when the tokens fall
- * below the low-water mark, a batch of one fixed size is bought after a delay that is drawn anew each time, and after
- * up to a second when less than a quarter of the mark is left. A purchase is still a sign that some requests were made
- * since the last one; a higher mark and larger batches make it a rarer one.
+ * When a client buys is all that a mint learns of it. So it does not buy in the moment of a request: when the tokens
+ * fall below the low-water mark, a batch of one fixed size is bought after a delay that is drawn anew each time. A
+ * purchase is still a sign that some requests were made since the last one; a higher mark and larger batches make it a
+ * rarer one.
+ *
+ * There is one exception. When so few are left that the next request may not be paid, which is fewer than the largest
+ * class costs, a batch is bought at once (but no second one before there are enough again), and `onTrouble` is told
+ * (`wallet_drained`): the mint then sees that a request was made just now, and with the gateway it may guess which. A
+ * mark that is high enough for the use prevents it.
  */
 export function createTopUp(parameters: {
   readonly mint: MintReference
@@ -58,6 +60,9 @@ export function createTopUp(parameters: {
   const account = readAccountKey(mint.account)
   const asked: MintLink = { ...link, url, name, account }
   let timer: NodeJS.Timeout | undefined
+  let planned: 'later' | 'now' | undefined
+  /** Whether something was bought at once since there were enough tokens: a mint that gives none is not run down. */
+  let hasHurried = false
   let buying: Promise<unknown> = Promise.resolve()
 
   const isLow = (directory: ConfirmedDirectory): boolean => treasury.balance(directory).ready < lowWater
@@ -110,21 +115,33 @@ export function createTopUp(parameters: {
   return {
     buy,
     async fill() {
+      hasHurried = true
       if (isLow(await keeper.current())) await buy(batch)
     },
     plan() {
       const directory = keeper.peek()
-      if (timer !== undefined || directory === undefined) return
+      if (directory === undefined) return
       const low = isLow(directory)
+      const drained = low && treasury.balance(directory).ready < Math.max(...directory.directory.ceilings)
+      if (!drained) hasHurried = false
+      const atOnce = drained && !hasHurried
+      if (planned === 'now' || (planned === 'later' && !atOnce)) return
       if (!low && owing(directory).length === 0) return
-      const isUrgent = treasury.balance(directory).ready < lowWater * urgentPart
-      const wait = isUrgent ? random() * urgentDelay : delay.min + random() * (delay.max - delay.min)
-      timer = setTimeout(() => {
-        const work = low ? buy(batch) : inTurn(collect)
-        work.catch(onTrouble).finally(() => {
-          timer = undefined
-        })
-      }, wait)
+      clearTimeout(timer)
+      planned = atOnce ? 'now' : 'later'
+      hasHurried ||= atOnce
+      if (atOnce) onTrouble(refuse('wallet_drained', { limit: { mint: name, lowWater } }))
+      timer = setTimeout(
+        () => {
+          // From here on nothing is to be brought forward: it is being bought.
+          planned = 'now'
+          const work = low ? buy(batch) : inTurn(collect)
+          work.catch(onTrouble).finally(() => {
+            planned = undefined
+          })
+        },
+        atOnce ? 0 : delay.min + random() * (delay.max - delay.min),
+      )
       timer.unref()
     },
     close: () => clearTimeout(timer),
