@@ -221,6 +221,7 @@ describe('keys that are made for one client', () => {
     const old = shown.client
     expect(await codeOf((await open()).directory())).toBe('fine')
     const known = await open()
+    expect((await known.directory()).directory.epoch).toBe(5)
     shown.client = await directories.sign({ epoch: 6 })
     shown.witness = shown.client
     expect((await known.refresh()).directory.epoch).toBe(6)
