@@ -67,6 +67,7 @@ export function assemble(
   const keeper = keepDirectory({
     source,
     memory: options.memory,
+    random: options.random ?? Math.random,
     onTrouble: (error) => notice('directory', error),
     onChange: () => undefined,
   })

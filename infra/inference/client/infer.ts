@@ -102,6 +102,8 @@ export async function infer(
   let above = 0
   let needed = 0
   let last: Refusal | undefined
+  /** Nodes whose keys are others by now. */
+  const stale = new Set<string>()
   let hasNewKeys = false
 
   const refused = (refusal: Refusal, outcome: PathReport['outcome'] = 'refused'): Outcome => ({
@@ -111,10 +113,20 @@ export async function infer(
   })
 
   for (let count = 0; count < mostAttempts; count++) {
-    const directory = await orAbort(state.keeper.current(), signal)
+    let directory = await orAbort(state.keeper.current(), signal)
     let attempt: Attempt
     try {
-      const candidate = choose(state, asked, directory, { tried, same })
+      let candidate: Candidate
+      try {
+        candidate = choose(state, asked, directory, { tried, same })
+      } catch (error) {
+        if (stale.size === 0 || hasNewKeys || !isNoneLeft(error)) throw error
+        // Only a new directory helps: it is asked for at once, although witnesses see that a request is being made.
+        hasNewKeys = true
+        directory = await orAbort(state.keeper.refresh(), signal)
+        for (const node of stale) tried.delete(node)
+        candidate = choose(state, asked, directory, { tried, same: [...stale].at(-1) })
+      }
       const paid = chooseCeiling(
         directory.directory.ceilings,
         Math.max(
@@ -183,7 +195,7 @@ export async function infer(
       })
       next =
         beginning.kind === 'refused'
-          ? gatewayRefusal(beginning.status, beginning.content, hasNewKeys)
+          ? gatewayRefusal(beginning.status, beginning.content)
           : failed(beginning.error)
     }
 
@@ -195,29 +207,27 @@ export async function infer(
     // What is not settled may yet be spent: nothing is paid beside it.
     if ((attempt.landed()?.unsettled ?? attempt.paid) > 0) return refused(next.refusal)
     last = next.refusal
-    if (next.kind === 'other-node') tried.add(candidate.node)
+    if (next.kind === 'other-node' || next.kind === 'other-key') tried.add(candidate.node)
     else same = candidate.node
+    if (next.kind === 'other-key' && !hasNewKeys) {
+      stale.add(candidate.node)
+      state.keeper.refreshLater()
+    }
     if (next.kind === 'higher') {
       // Once: a node that asks for more and more does not get it.
       if (above > 0) return refused(next.refusal)
       above = attempt.paid
       needed = next.needed
     }
-    if (next.kind === 'other-key') {
-      hasNewKeys = true
-      try {
-        await orAbort(state.keeper.refresh(), signal)
-      } catch (error) {
-        // What is known is valid still, and names other nodes. But of keys that are in question none is used.
-        if (!(error instanceof PrivateNetworkError) || error.refusal.code === 'keys_inconsistent') throw error
-        same = undefined
-        tried.add(candidate.node)
-      }
-    }
   }
   if (last === undefined) throw refuse('no_node')
   return refused(last)
 }
+
+/** Whether there are nodes for a request, but none that it may go to now. */
+const isNoneLeft = (error: unknown): boolean =>
+  error instanceof PrivateNetworkError &&
+  (error.refusal.code === 'no_node' || error.refusal.code === 'operator_share')
 
 /** The node for this attempt: the same as before where that is asked for and still there, else one that is drawn. */
 function choose(
@@ -255,7 +265,7 @@ function lieIn(
 }
 
 /** A refusal of the gateway's, sealed for this client. */
-function gatewayRefusal(status: number, content: Uint8Array, hasNewKeys: boolean): Next {
+function gatewayRefusal(status: number, content: Uint8Array): Next {
   const problem = readProblem(content)
   const code = wordIn(problem) ?? 'gateway_refused'
   const refusal: Refusal = {
@@ -267,7 +277,7 @@ function gatewayRefusal(status: number, content: Uint8Array, hasNewKeys: boolean
   }
   if (otherNode.has(code)) return { kind: 'other-node', refusal }
   if (otherTokens.has(code)) return { kind: 'other-tokens', refusal }
-  if (code === 'node_key_unknown') return { kind: hasNewKeys ? 'other-node' : 'other-key', refusal }
+  if (code === 'node_key_unknown') return { kind: 'other-key', refusal }
   return { kind: 'refuse', refusal, outcome: 'refused' }
 }
 

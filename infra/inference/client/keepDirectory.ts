@@ -12,11 +12,19 @@ export type DirectoryKeeper = {
   peek(): ConfirmedDirectory | undefined
   /** Fetches it again. Calls that overlap are one. @throws {PrivateNetworkError} */
   refresh(): Promise<ConfirmedDirectory>
+  /**
+   * Fetches it again in the background, 5 to 60 seconds later, drawn evenly: witnesses, who are asked directly, do not
+   * learn from it when a request was made. What is planned already, or replaced meanwhile, is not fetched twice.
+   */
+  refreshLater(): void
   close(): void
 }
 
 /** Fetched again when so much of its time is left, but at least a minute before its end. */
 const margin = 0.1
+
+/** Milliseconds. */
+const laterDelay = { least: 5_000, most: 60_000 }
 
 /**
  * Keeps the directory of a gateway: fetched when first needed, again before it ends, and never an older epoch than was
@@ -24,22 +32,27 @@ const margin = 0.1
  *
  * A directory that could not be replaced goes on being used to its own end, and not beyond.
  *
+ * @param parameters.random from 0 up to 1
+ * @param parameters.later bounds of the delay of a fetch in the background, for tests
  * @param parameters.onTrouble is told when a fetch in the background failed
  * @param parameters.onChange is told of each new directory
  */
 export function keepDirectory(parameters: {
   readonly source: DirectorySource
   readonly memory?: string | undefined
+  readonly random: () => number
+  readonly later?: { readonly least: number; readonly most: number }
   readonly onTrouble: (error: unknown) => void
   readonly onChange: (directory: ConfirmedDirectory) => void
 }): DirectoryKeeper {
-  const { source, onTrouble, onChange } = parameters
+  const { source, random, later = laterDelay, onTrouble, onChange } = parameters
   const { now } = source
   const memory = openEpochMemory(parameters.memory)
   const gateway = source.gateway.identity.text
   let known: ConfirmedDirectory | undefined
   let fetching: Promise<ConfirmedDirectory> | undefined
   let timer: NodeJS.Timeout | undefined
+  let planned: NodeJS.Timeout | undefined
   let closed = false
   let turn = 0
 
@@ -63,6 +76,7 @@ export function keepDirectory(parameters: {
 
   function schedule({ directory }: ConfirmedDirectory): void {
     clearTimeout(timer)
+    cancelPlanned()
     if (closed) return
     const life = (directory.notAfter - directory.notBefore) * 1000
     const left = directory.notAfter * 1000 - now()
@@ -74,6 +88,23 @@ export function keepDirectory(parameters: {
       })
     }, wait)
     timer.unref()
+  }
+
+  function cancelPlanned(): void {
+    clearTimeout(planned)
+    planned = undefined
+  }
+
+  function refreshLater(): void {
+    if (closed || planned !== undefined) return
+    planned = setTimeout(
+      () => {
+        planned = undefined
+        refresh().catch(onTrouble)
+      },
+      later.least + random() * (later.most - later.least),
+    )
+    planned.unref()
   }
 
   function refresh(): Promise<ConfirmedDirectory> {
@@ -103,9 +134,11 @@ export function keepDirectory(parameters: {
       if (closed) throw refuse('closing')
       return refresh()
     },
+    refreshLater,
     close() {
       closed = true
       clearTimeout(timer)
+      cancelPlanned()
     },
   }
 }

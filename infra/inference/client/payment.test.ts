@@ -296,28 +296,57 @@ describe('new keys', () => {
     expect(network.paths).toMatchObject([{ spent: 1, tries: [{ sent: 2, paid: 1 }] }])
   })
 
-  it('of a node are fetched, and the node is paid anew once its change is back', async () => {
-    const { fetch } = await open()
-    await network.rotate('node-a')
-    await network.publish()
-    const said = await fetch(url, ask())
-    expect(said.headers.get('rialto-node')).toBe('node-a')
-    expect(network.paths).toMatchObject([
-      { spent: 1, returned: 1, tries: [{ code: 'node_key_unknown', returned: 1 }, { code: null }] },
-    ])
-  })
-
-  it('that no witness confirms yet lead to another node, with the keys that were confirmed', async () => {
+  it('of a node are not fetched while another node can answer', async () => {
     const { fetch, wallet } = await open()
     await network.rotate('node-a')
     await network.publish()
-    network.script.witness = () => ({ status: 404, body: '{}' })
+    const before = network.seen.directories
     const said = await fetch(url, ask())
     expect([said.status, said.headers.get('rialto-node')]).toEqual([200, 'node-b'])
     expect(network.paths[0]?.tries.map(({ node, code }) => [node, code])).toEqual([
       ['node-a', 'node_key_unknown'],
       ['node-b', null],
     ])
+    // Nobody was asked: neither relay nor witness saw anything but the request.
+    expect(network.seen.directories).toBe(before)
+    expect(wallet.unsettled()).toEqual([])
+  })
+
+  it('of the only node left are fetched at once, and it is paid anew once its change is back', async () => {
+    const { fetch } = await open()
+    await network.rotate('node-a')
+    await network.publish()
+    const said = await fetch(url, ask({ model: 'dear' }))
+    expect(said.headers.get('rialto-node')).toBe('node-a')
+    expect(network.paths).toMatchObject([
+      { spent: 2, tries: [{ code: 'node_key_unknown', paid: 16, returned: 16 }, { code: null }] },
+    ])
+  })
+
+  it('of a node are fetched at once when all others have failed', async () => {
+    const { fetch } = await open()
+    await network.rotate('node-a')
+    await network.publish()
+    network.script.gateway = ({ node }) => (node === 'node-b' ? { fail: gatewaySays(503, 'busy') } : {})
+    const said = await fetch(url, ask())
+    expect(said.headers.get('rialto-node')).toBe('node-a')
+    expect(network.paths[0]?.tries.map(({ node, code }) => [node, code])).toEqual([
+      ['node-a', 'node_key_unknown'],
+      ['node-b', 'busy'],
+      ['node-a', null],
+    ])
+  })
+
+  it('that no witness confirms yet are not used', async () => {
+    const { fetch, wallet } = await open()
+    await network.rotate('node-a')
+    await network.publish()
+    network.script.witness = () => ({ status: 404, body: '{}' })
+    expect(await refused(await fetch(url, ask({ model: 'dear' })))).toMatchObject({
+      code: 'keys_unconfirmed',
+    })
+    // What was confirmed before is valid still.
+    expect((await fetch(url, ask())).headers.get('rialto-node')).toBe('node-b')
     expect(wallet.unsettled()).toEqual([])
   })
 
@@ -326,19 +355,19 @@ describe('new keys', () => {
     await network.rotate('node-a')
     await network.publish()
     network.script.witness = (document) => `${document}x`
+    expect(await refused(await fetch(url, ask({ model: 'dear' })))).toMatchObject({
+      code: 'keys_inconsistent',
+    })
     expect(await refused(await fetch(url, ask()))).toMatchObject({ code: 'keys_inconsistent' })
   })
 
-  it('that no directory names lead to another node', async () => {
+  it('that no directory names are asked for once', async () => {
     const { fetch } = await open()
     await network.rotate('node-a')
-    const said = await fetch(url, ask())
-    expect(said.headers.get('rialto-node')).toBe('node-b')
-    expect(network.paths[0]?.tries.map(({ node, code }) => [node, code])).toEqual([
-      ['node-a', 'node_key_unknown'],
-      ['node-a', 'node_key_unknown'],
-      ['node-b', null],
-    ])
+    expect(await refused(await fetch(url, ask({ model: 'dear' })))).toMatchObject({
+      code: 'node_key_unknown',
+    })
+    expect(network.paths[0]?.tries).toHaveLength(2)
     await network.publish()
   })
 })
