@@ -35,6 +35,7 @@ export function readBody(
   return new Promise((resolve, reject) => {
     let body = nothing
     let length = 0
+    const declared = Number(message.headers['content-length'] ?? most)
     const begun = performance.now()
     const timer = setTimeout(() => fail('stalled'), stall)
     const finish = () => {
@@ -60,7 +61,7 @@ export function readBody(
       if (before === 0 && part.length >= FIRST_CAPACITY && part.length <= FREE_LENGTH) body = part
       else {
         if (length > body.length) {
-          const capacity = Math.min(most, capacityFor(length))
+          const capacity = Math.min(declared, capacityFor(length))
           if (capacity > FREE_LENGTH && budget?.take(message, capacity, begun, fail) === false)
             return fail('crowded')
           const larger = Buffer.allocUnsafe(capacity)
@@ -77,7 +78,7 @@ export function readBody(
     }
     const closed = () => fail('aborted')
     if (message.destroyed) fail('aborted')
-    else if (Number(message.headers['content-length'] ?? 0) > most) fail('too-large')
+    else if (declared > most) fail('too-large')
     else message.on('data', take).on('end', end).on('close', closed).on('error', closed)
   })
 }
