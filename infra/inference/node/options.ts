@@ -31,6 +31,8 @@ export type NodeLimits = {
   readonly requests: number
   /** Bodies that are received at once, before it is known who sends them. 256 by default. */
   readonly bodies: number
+  /** Bytes of memory for the ones above 64 KiB among them, together. 256 MiB by default. */
+  readonly bodyBytes: number
   /** Bytes of a sealed request. That of the largest bucket by default. */
   readonly requestBytes: number
   /** Bytes of an answer that is not a stream. 12 MiB by default, so that it fits in a chunked message. */
@@ -164,6 +166,7 @@ export function readOptions(options: NodeOptions): NodeSettings {
     limits: {
       requests: 256,
       bodies: 256,
+      bodyBytes: 256 * mebibyte,
       requestBytes: sealedRequestLength(largestInnerBucket),
       answerBytes: 12 * mebibyte,
       streamBytes: 256 * mebibyte,

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { RialtoError } from '../../../runtime/core/errors.ts'
+import type { BodyBudget } from '../../http/bodyBudget.ts'
 import { BodyError } from '../../http/errors.ts'
 import type { ServerMetrics } from '../../http/operations.ts'
 import { readBody } from '../../http/readBody.ts'
@@ -26,6 +27,8 @@ export type NodeContext = {
   readonly metrics: ServerMetrics
   /** Bodies that are being received, and requests that are being served. */
   readonly load: { bodies: number; requests: number }
+  /** The memory of bodies of which it is not known yet who sends them. */
+  readonly budget: BodyBudget
   readonly closing: () => boolean
 }
 
@@ -63,6 +66,8 @@ async function serve(
   if (load.requests >= limits.requests || load.bodies >= limits.bodies) return refuse(response, busy)
 
   const sealed = await receive(context, request)
+  // From here on it is one of the requests that are served, or of no use, and all is known without a wait.
+  context.budget.release(request)
   if (!(sealed instanceof Uint8Array)) {
     if (sealed.fault !== 'aborted') refuse(response, bodyRefusals[sealed.fault])
     return 'body'
@@ -108,14 +113,14 @@ async function serve(
 
 /** The whole body: what a gateway signed for is its hash. */
 async function receive(
-  { settings, load }: NodeContext,
+  { settings, load, budget }: NodeContext,
   request: IncomingMessage,
 ): Promise<Uint8Array | BodyError> {
   load.bodies++
   // Silence is one thing, a byte in a while another: the sender is not known yet.
   const late = setTimeout(() => request.destroy(), settings.timeouts.body)
   try {
-    return await readBody(request, { most: settings.limits.requestBytes })
+    return await readBody(request, { most: settings.limits.requestBytes, budget })
   } catch (error) {
     if (error instanceof BodyError) return error
     throw error
@@ -193,6 +198,7 @@ const bodyRefusals = {
     message: 'The request is larger than the largest bucket.',
   }),
   stalled: inClear('body', { status: 408, code: 'malformed', message: 'The body stopped arriving.' }),
+  crowded: busy,
 } as const
 
 function refuse<Name extends ClearOutcome>(

@@ -1,4 +1,5 @@
 import { Gauge } from 'prom-client'
+import { createBodyBudget } from '../../http/bodyBudget.ts'
 import { listen } from '../../http/listen.ts'
 import { createServerMetrics, type Health, serveOperations } from '../../http/operations.ts'
 import { respond, respondJson } from '../../http/respond.ts'
@@ -54,6 +55,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     upstream,
     metrics,
     load: { bodies: 0, requests: 0 },
+    budget: createBodyBudget(settings.limits.bodyBytes),
     closing: () => closing,
   }
   const health = (): Health => {
