@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { RialtoError } from '../../../runtime/core/errors.ts'
+import type { BodyBudget } from '../../http/bodyBudget.ts'
 import { BodyError } from '../../http/errors.ts'
 import { readBody } from '../../http/readBody.ts'
-import { respond } from '../../http/respond.ts'
+import { respond, respondJson } from '../../http/respond.ts'
 import { DecryptionError, UnknownKeyError } from '../protocol/errors.ts'
 import { problemOf } from '../protocol/network/problem.ts'
 import { sealedRequestLength } from '../protocol/network/sizes.ts'
@@ -12,6 +13,7 @@ import { OHTTP_KEY_PROBLEM, ohttpMediaTypes } from '../protocol/ohttp/mediaTypes
 import { requestBuckets } from '../protocol/padding.ts'
 import { SharedReplayError } from './errors.ts'
 import type { OhttpKeys } from './keys/ohttpKeys.ts'
+import type { GatewayLimits } from './options.ts'
 import { refusals } from './problems.ts'
 
 /** A request that opened, and was never seen before. */
@@ -22,30 +24,41 @@ const SLACK = 65_536
 const largestBody = sealedRequestLength(requestBuckets.at(-1) ?? 0) + SLACK
 
 /** Why a request did not open, as far as anybody is told. */
-export type Closed = 'key' | 'unopened' | 'replay_unknown' | 'gone'
+export type Closed = 'key' | 'unopened' | 'replay_unknown' | 'busy' | 'gone'
+
+/** What a request is read and opened with. */
+export type Opening = {
+  readonly keys: OhttpKeys
+  /** The memory of what does not stand opened yet. */
+  readonly budget: BodyBudget
+  /** `body`: milliseconds within which each next byte has to come; `slowest`: bytes a second on the whole. */
+  readonly limits: Pick<GatewayLimits, 'body' | 'slowest'>
+}
 
 /**
  * Reads and opens a request, and answers it in the clear where it does not open.
  *
- * @param body milliseconds within which each next byte has to come
  * @returns why not, when it was answered
  */
 export async function openRequest(
   request: IncomingMessage,
   response: ServerResponse,
-  { keys, body }: { readonly keys: OhttpKeys; readonly body: number },
+  opening: Opening,
 ): Promise<OpenedRequest | Closed> {
   try {
-    return await open(request, keys, body)
+    return await open(request, opening)
   } catch (error) {
     const reason = reasonOf(error)
     refuse(response, reason)
     return reason
+  } finally {
+    opening.budget.release(request)
   }
 }
 
-async function open(request: IncomingMessage, keys: OhttpKeys, stall: number): Promise<OpenedRequest> {
-  const body = await readBody(request, { most: largestBody, stall })
+async function open(request: IncomingMessage, { keys, budget, limits }: Opening): Promise<OpenedRequest> {
+  const { body: stall, slowest } = limits
+  const body = await readBody(request, { most: largestBody, stall, slowest, budget })
   if (request.headers['content-type'] !== ohttpMediaTypes.chunkedRequest) throw new DecryptionError()
   const opener = openChunkedRequest(keys.accepted, { maxMessageBytes: largestBody })
   const parts = await opener.push(body)
@@ -57,11 +70,15 @@ async function open(request: IncomingMessage, keys: OhttpKeys, stall: number): P
   return { exchange, plaintext: parts.length === 1 && only !== undefined ? only : Buffer.concat(parts) }
 }
 
-/** Everything but the three is one reason: what exactly was wrong is nobody's business. */
+/**
+ * Everything but these is one reason: what exactly was wrong is nobody's business. What is `busy` was not looked into:
+ * that depends on how much arrives here and how fast, which those who see it sent know.
+ */
 function reasonOf(error: unknown): Closed {
   if (error instanceof UnknownKeyError) return 'key'
   if (error instanceof SharedReplayError) return 'replay_unknown'
   if (error instanceof BodyError && error.fault === 'aborted') return 'gone'
+  if (error instanceof BodyError && error.fault === 'crowded') return 'busy'
   if (error instanceof RialtoError) return 'unopened'
   throw error
 }
@@ -76,10 +93,9 @@ function refuse(response: ServerResponse, reason: Closed): void {
   if (reason === 'gone') response.destroy()
   else if (reason === 'key')
     respond(response, 400, { 'content-type': 'application/problem+json' }, keyProblem)
-  else if (reason === 'replay_unknown') {
-    const { storeUnavailable } = refusals
-    const problem = JSON.stringify(problemOf(storeUnavailable))
-    respond(response, storeUnavailable.status, { 'content-type': 'application/json' }, problem)
+  else if (reason === 'replay_unknown' || reason === 'busy') {
+    const refusal = reason === 'busy' ? refusals.busy : refusals.storeUnavailable
+    respondJson(response, refusal.status, problemOf(refusal))
   } else {
     // Without a date, so that one is byte for byte like the other.
     response.sendDate = false

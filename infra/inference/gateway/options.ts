@@ -38,6 +38,10 @@ export type GatewayLimits = {
   readonly stall: number
   /** Within which a client has to send each next byte of its request. */
   readonly body: number
+  /** Bytes a second of a request that have to arrive on the whole, `body` aside. */
+  readonly slowest: number
+  /** Memory of the requests above 64 KiB that do not stand opened yet, together. */
+  readonly unopened: number
   /** An answer up to this size is kept, so that the same spend gets it again from the beginning. */
   readonly keptPerAnswer: number
   /** All answers that are kept while they are under way or read. */
@@ -65,6 +69,8 @@ export const defaultLimits: GatewayLimits = {
   whole: 600_000,
   stall: 30_000,
   body: 10_000,
+  slowest: 16 * kibibyte,
+  unopened: 256 * mebibyte,
   keptPerAnswer: 4 * mebibyte,
   kept: 256 * mebibyte,
   redelivery: 60_000,

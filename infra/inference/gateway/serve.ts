@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import type { BodyBudget } from '../../http/bodyBudget.ts'
 import { type Health, serveOperations } from '../../http/operations.ts'
 import { respond, respondJson } from '../../http/respond.ts'
 import { decodeRequest } from '../protocol/bhttp/decode.ts'
@@ -24,6 +25,8 @@ import { measurementsOf, reissue, tokenStatus } from './resources.ts'
 
 export type ServeParts = InferParts & {
   readonly keys: OhttpKeys
+  /** The memory of what does not stand opened yet. */
+  readonly budget: BodyBudget
   readonly nullifiers: NullifierStore
   readonly signer: ChangeSigner
   readonly closing: () => boolean
@@ -92,7 +95,7 @@ async function serveSealed(
 ): Promise<void> {
   const { metrics, limits } = parts
   const began = performance.now()
-  const opened = await openRequest(request, response, { keys: parts.keys, body: limits.body })
+  const opened = await openRequest(request, response, parts)
   if (typeof opened === 'string') {
     metrics.requests.inc({ route: 'unopened', outcome: opened })
     return

@@ -4,6 +4,7 @@ import { Agent as SecureAgent } from 'node:https'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describeError } from '../../../runtime/core/errors.ts'
+import { createBodyBudget } from '../../http/bodyBudget.ts'
 import { listen } from '../../http/listen.ts'
 import { nameSchema } from '../protocol/network/nodeDescription.ts'
 import { startChangeSigner } from './change/changeSigner.ts'
@@ -149,6 +150,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     identity,
     directory: keeper,
     keys,
+    budget: createBodyBudget(limits.unopened),
     nullifiers,
     answers,
     spends,

@@ -2,6 +2,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { connectRaw, statusOf } from '../../http/rawClient.fixture.ts'
 import { ByteWriter } from '../protocol/binary/byteWriter.ts'
 import { nodeHpke } from '../protocol/hpke/nodeHpke.ts'
 import { sealChunkedRequest } from '../protocol/ohttp/chunked.ts'
@@ -11,6 +12,7 @@ import { OHTTP_KEY_PROBLEM, ohttpMediaTypes } from '../protocol/ohttp/mediaTypes
 import { memoryNullifiers } from '../tokens/nullifiers/memoryNullifiers.ts'
 import { decodeToken, nullifierOf } from '../tokens/privacyPass/token.ts'
 import type { Order } from './client.fixture.ts'
+import { eventually } from './eventually.fixture.ts'
 import { createWorld, type World } from './gateway.fixture.ts'
 
 const nullifiers = memoryNullifiers()
@@ -52,6 +54,9 @@ function exchange(
     socket.write(content)
   })
 }
+
+const head = (length: number): string =>
+  `POST /ohttp HTTP/1.1\r\nhost: gateway\r\ncontent-type: ${ohttpMediaTypes.chunkedRequest}\r\ncontent-length: ${length}\r\n\r\n`
 
 const flip = (bytes: Uint8Array, at: number, bit: number): Uint8Array =>
   Uint8Array.from(bytes, (byte, index) => (index === at ? byte ^ (1 << bit) : byte))
@@ -111,6 +116,48 @@ describe('what does not open', () => {
       }),
       { numRuns: 300 },
     )
+  })
+
+  it('is told to come again, unopened, where too much arrives at once, and leaves no trace', async () => {
+    // Room for one of two.
+    const small = await world.start({ state: join(world.folder, 'small'), limits: { unopened: 300_000 } })
+    try {
+      const two = await Promise.all([connectRaw(small.url), connectRaw(small.url)])
+      for (const each of two) {
+        each.send(head(250_000))
+        each.send(Buffer.alloc(180_000))
+      }
+      const refused = await Promise.any(two.map((each) => each.until('"busy"')))
+      expect(refused).toMatch(/^HTTP\/1\.1 429 /)
+      expect(refused).not.toContain('problem+json')
+      for (const { socket } of two) socket.destroy()
+      const status = async (length: number) =>
+        statusOf(await exchange(Buffer.alloc(length), { url: small.url }))
+      await eventually(() => status(140_000)).toBe(400)
+      // Whatever was counted is counted no more: as much fits as before.
+      for (let round = 0; round < 4; round++) expect(await status(140_000)).toBe(400)
+      // More than there is at all.
+      expect(await status(301_000)).toBe(429)
+    } finally {
+      await small.close()
+    }
+  })
+
+  it('is given up where it trickles, as if it had stopped', async () => {
+    const strict = await world.start({
+      state: join(world.folder, 'strict'),
+      limits: { body: 200, slowest: 1_000_000 },
+    })
+    const client = await connectRaw(strict.url)
+    client.send(head(1_000_000))
+    const drip = setInterval(() => client.send('a'), 20)
+    try {
+      expect(await client.until('\r\n\r\n')).toBe(expected)
+    } finally {
+      clearInterval(drip)
+      client.socket.destroy()
+      await strict.close()
+    }
   })
 
   it('for want of the key says so in the words of RFC 9458', async () => {

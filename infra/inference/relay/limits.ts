@@ -34,14 +34,15 @@ const ROOM = 65_536
 
 /**
  * The limits that hold unless others are given. A gateway gives a node 120 seconds to begin and 60 between two bytes;
- * a relay waits a little longer, so that the gateway, which can say more, is the one to tell.
+ * a relay waits a little longer, so that the gateway, which can say more, is the one to tell. How slow a request may come
+ * is the same at both: of one that is slower the gateway could say nothing but that it does not open.
  */
 export const relayLimits: RelayLimits = {
   requests: 4_096,
   requestLength: sealedRequestLength(requestBuckets.at(-1) ?? 0) + ROOM,
   head: 10_000,
   uploadStall: 10_000,
-  slowestUpload: 1_000,
+  slowestUpload: 16_384,
   connect: 10_000,
   firstByte: 135_000,
   silence: 75_000,
