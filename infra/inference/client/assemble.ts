@@ -1,14 +1,8 @@
 import { setMaxListeners } from 'node:events'
 import { readIdentity } from '../protocol/network/identity.ts'
-import type { VerifiedNode } from '../protocol/network/nodeDescription.ts'
-import {
-  type AttestationState,
-  type Candidate,
-  type Judgement,
-  judgeAttestation,
-  listCandidates,
-} from './catalogue.ts'
+import { createAttestations } from './attestations.ts'
 import { OperatorWindow } from './chooseNode.ts'
+import { createCatalogue } from './createCatalogue.ts'
 import { ClientOptionError } from './errors.ts'
 import type { DirectorySource } from './fetchDirectory.ts'
 import { createGatewayLink } from './gatewayLink.ts'
@@ -62,7 +56,6 @@ export function assemble(
     timeout: timeouts.short,
     now,
   }
-  const judgements = new WeakMap<VerifiedNode, Judgement>()
   const liars = new Set<string>()
   const keeper = keepDirectory({
     source,
@@ -82,16 +75,12 @@ export function assemble(
   })
   const measurements = keepMeasurements(link, now, options.random ?? Math.random, options.looks)
 
-  /** What an attestation proves, computed once and again when it has run out: half a second of work for none. */
-  function attestationOf(node: VerifiedNode): AttestationState {
-    let judged = judgements.get(node)
-    if (judged === undefined || (judged.state === 'verified' && judged.until <= now())) {
-      judged = judgeAttestation(node, attestation, now())
-      judgements.set(node, judged)
-      if (judged.state === 'failed') notice('directory', judged.error)
-    }
-    return judged.state
-  }
+  const attestations = createAttestations({
+    pinned: attestation,
+    now,
+    random: options.random ?? Math.random,
+    onFailed: (error) => notice('directory', error),
+  })
 
   const state: NetworkState = {
     gateway: gateway.name,
@@ -112,7 +101,7 @@ export function assemble(
     ceiling: options.ceiling ?? 1024,
     now,
     random: options.random ?? Math.random,
-    candidates: createCatalogue({ attestationOf, measurements, liars, now, operators: pinnedOperators }),
+    candidates: createCatalogue({ attestations, measurements, liars, now, operators: pinnedOperators }),
     measurements: () => measurements.latest(),
     background(what, work) {
       const followed = work
@@ -129,36 +118,6 @@ export function assemble(
     ...hooks,
   }
   return { state, transport, timeouts, measurements, gone, following }
-}
-
-/** The candidates of a directory, put together again only when something that they depend on has changed. */
-function createCatalogue(parameters: {
-  readonly attestationOf: (node: VerifiedNode) => AttestationState
-  readonly measurements: MeasurementKeeper
-  readonly liars: ReadonlySet<string>
-  readonly now: () => number
-  readonly operators: NetworkOptions['pinnedOperators']
-}): NetworkState['candidates'] {
-  const { attestationOf, measurements, liars, now, operators } = parameters
-  let last: { readonly of: readonly unknown[]; readonly candidates: readonly Candidate[] } | undefined
-  return ({ nodes }) => {
-    const measured = measurements.latest()
-    // Descriptions and attestations end at whole seconds.
-    const of = [nodes, measured, liars.size, Math.floor(now() / 1000)]
-    if (last === undefined || of.some((each, at) => each !== last?.of[at]))
-      last = {
-        of,
-        candidates: listCandidates({
-          nodes,
-          attestations: new Map(nodes.map((node) => [node, attestationOf(node)])),
-          measurements: measured,
-          operators,
-          liars,
-          now: now(),
-        }),
-      }
-    return last.candidates
-  }
 }
 
 function requireOptions(options: NetworkOptions, relays: readonly string[]): void {

@@ -45,7 +45,7 @@ const list = (
 ) =>
   listCandidates({
     nodes: [node],
-    attestations: new Map([[node, state]]),
+    attestations: () => state,
     measurements: undefined,
     operators: undefined,
     liars: new Set(),
@@ -124,7 +124,7 @@ describe('a node', () => {
     const measurements = { nodes: [{ node: 'node', model: 'test-model', firstByteMs: 50, errorPercent: 2 }] }
     const [entry] = listCandidates({
       nodes: [node],
-      attestations: new Map(),
+      attestations: () => 'none',
       measurements,
       operators: undefined,
       liars: new Set(),
@@ -138,7 +138,7 @@ describe('a node', () => {
     const listed = (liars: ReadonlySet<string>) => {
       const entries = listCandidates({
         nodes: [node],
-        attestations: new Map(),
+        attestations: () => 'none',
         measurements: undefined,
         operators: undefined,
         liars,

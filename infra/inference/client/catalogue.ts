@@ -8,9 +8,9 @@ import type { NetworkOptions } from './options.ts'
 
 /**
  * What became of a node's attestation: `verified`, `none` where there is none, `unpinned` where the client pins no
- * measurements and so cannot verify any, or `failed`.
+ * measurements and so cannot verify any, `failed`, or `unchecked` where it was not verified yet.
  */
-export type AttestationState = 'verified' | 'none' | 'unpinned' | 'failed'
+export type AttestationState = 'verified' | 'none' | 'unpinned' | 'failed' | 'unchecked'
 
 /** One model of one node, as a client may choose it. */
 export type CatalogueEntry = {
@@ -40,12 +40,12 @@ export type Candidate = CatalogueEntry & { readonly at: VerifiedNode; readonly o
 /**
  * All models of all nodes of a directory.
  *
- * @param attestations of each node, by {@link judgeAttestation}
+ * @param attestations of each node
  * @param liars identities of nodes that were caught at a lie
  */
 export function listCandidates(parameters: {
   readonly nodes: readonly VerifiedNode[]
-  readonly attestations: ReadonlyMap<VerifiedNode, AttestationState>
+  readonly attestations: (node: VerifiedNode) => AttestationState
   readonly measurements: Measurements | undefined
   readonly operators: NetworkOptions['pinnedOperators']
   readonly liars: ReadonlySet<string>
@@ -54,7 +54,7 @@ export function listCandidates(parameters: {
   const { nodes, attestations, measurements, operators, liars, now } = parameters
   return nodes.flatMap((at) => {
     const { description, identity } = at
-    const attestation = attestations.get(at) ?? 'none'
+    const attestation = attestations(at)
     const refused = liars.has(identity.text)
       ? 'lied'
       : !isPinned(operators, description.operator, identity.text)
@@ -80,15 +80,16 @@ export function listCandidates(parameters: {
         firstByteMs: measured?.firstByteMs ?? null,
         errorPercent: measured?.errorPercent ?? null,
         attestation,
-        refused:
-          refused ??
-          (claimsAttested && (attestation === 'failed' || attestation === 'none') ? 'attestation' : null),
+        refused: refused ?? (claimsAttested && unproven.has(attestation) ? 'attestation' : null),
         at,
         offered,
       }
     })
   })
 }
+
+/** With these a node that claims to be attested is not used, not even as a weaker one. */
+const unproven: ReadonlySet<AttestationState> = new Set(['failed', 'none', 'unchecked'])
 
 function isPinned(pinned: NetworkOptions['pinnedOperators'], operator: string, identity: string): boolean {
   if (pinned === undefined) return true

@@ -51,9 +51,27 @@ export function eligibleNodes(
     readonly operators: Pick<OperatorWindow, 'allows'>
   },
 ): readonly Candidate[] {
-  const { asked, privacy, tried, operators } = parameters
+  let left = candidates
+  for (const [code, keeps] of stepsOf(parameters)) {
+    left = left.filter(keeps)
+    if (left.length === 0) throw refuse(code)
+  }
+  return left
+}
+
+/** What a request asks of a node. */
+type Wants = Parameters<typeof eligibleNodes>[1]
+
+/** Whether a node may answer a request if only its attestation holds: then it is worth verifying. */
+export function isWorthVerifying(candidate: Candidate, parameters: Wants): boolean {
+  const proven: Candidate = { ...candidate, privacy: candidate.offered.privacy, refused: null }
+  return stepsOf(parameters).every(([, keeps]) => keeps(proven))
+}
+
+/** One condition after the other, with the refusal where no node is left of it. */
+function stepsOf({ asked, privacy, tried, operators }: Wants) {
   const kind = asked.resource === '/v1/embeddings' ? 'embeddings' : 'chat'
-  const steps = [
+  return [
     ['model_not_found', (each: Candidate) => each.model === asked.model],
     ['not_served', (each: Candidate) => each.serves.includes(kind)],
     ['privacy_unavailable', (each: Candidate) => satisfiesPrivacy({ asked: privacy, offered: each.privacy })],
@@ -64,12 +82,6 @@ export function eligibleNodes(
     ['no_node', (each: Candidate) => each.refused === null && !tried.has(each.node)],
     ['operator_share', (each: Candidate) => operators.allows(each.operator)],
   ] as const
-  let left = candidates
-  for (const [code, keeps] of steps) {
-    left = left.filter(keeps)
-    if (left.length === 0) throw refuse(code)
-  }
-  return left
 }
 
 /** Milliseconds that a node is reckoned with before anything was measured of it. */

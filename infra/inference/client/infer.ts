@@ -2,7 +2,7 @@ import type { Refusal } from '../protocol/network/problem.ts'
 import { headers } from '../protocol/network/routes.ts'
 import { type Attempt, isEventStream, startAttempt } from './attempt.ts'
 import type { Candidate } from './catalogue.ts'
-import { drawNode, eligibleNodes } from './chooseNode.ts'
+import { drawNode, eligibleNodes, isWorthVerifying } from './chooseNode.ts'
 import { PrivateNetworkError } from './errors.ts'
 import { chooseCeiling, worstCost } from './estimateCost.ts'
 import type { ConfirmedDirectory } from './fetchDirectory.ts'
@@ -118,14 +118,15 @@ export async function infer(
     try {
       let candidate: Candidate
       try {
-        candidate = choose(state, asked, directory, { tried, same })
+        candidate = await orAbort(choose(state, asked, directory, { tried, same }), signal)
       } catch (error) {
         if (stale.size === 0 || hasNewKeys || !isNoneLeft(error)) throw error
         // Only a new directory helps: it is asked for at once, although witnesses see that a request is being made.
         hasNewKeys = true
         directory = await orAbort(state.keeper.refresh(), signal)
         for (const node of stale) tried.delete(node)
-        candidate = choose(state, asked, directory, { tried, same: [...stale].at(-1) })
+        const again = { tried, same: [...stale].at(-1) }
+        candidate = await orAbort(choose(state, asked, directory, again), signal)
       }
       const paid = chooseCeiling(
         directory.directory.ceilings,
@@ -230,14 +231,15 @@ const isNoneLeft = (error: unknown): boolean =>
   (error.refusal.code === 'no_node' || error.refusal.code === 'operator_share')
 
 /** The node for this attempt: the same as before where that is asked for and still there, else one that is drawn. */
-function choose(
+async function choose(
   state: NetworkState,
   asked: AskedFor,
   directory: ConfirmedDirectory,
   { tried, same }: { readonly tried: ReadonlySet<string>; readonly same: string | undefined },
-): Candidate {
-  const candidates = state.candidates(directory)
+): Promise<Candidate> {
   const { operators, privacy } = state
+  const wants = { asked, privacy, tried, operators }
+  const candidates = await state.candidates(directory, (each) => isWorthVerifying(each, wants))
   if (same !== undefined) {
     const found = candidates.find(
       ({ node, model, refused }) => node === same && model === asked.model && refused === null,
@@ -249,7 +251,7 @@ function choose(
       if (only !== undefined) return only
     }
   }
-  return drawNode(eligibleNodes(candidates, { asked, privacy, tried, operators }), asked, state.random)
+  return drawNode(eligibleNodes(candidates, wants), asked, state.random)
 }
 
 /** What the head of an answer says that it must not. Errors are of no model and keep nobody's word. */

@@ -26,7 +26,14 @@ export type NetworkState = {
   readonly ceiling: number
   readonly now: () => number
   readonly random: () => number
-  candidates(directory: ConfirmedDirectory): readonly Candidate[]
+  /**
+   * All models of all nodes. Attestations that are not verified yet are so first: of those that a request wants, until
+   * there are enough, or all.
+   */
+  candidates(
+    directory: ConfirmedDirectory,
+    wanted?: (candidate: Candidate) => boolean,
+  ): Promise<readonly Candidate[]>
   measurements(): Measurements | undefined
   /** Whether the network is being closed: nothing more is paid. */
   isClosing(): boolean
