@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { MAX_REASON_LENGTH } from '../../../agents/lending-guardian/choice.ts'
 import {
   BONUS_BUCKETS_BPS,
   type Candidate,
@@ -158,7 +159,7 @@ describe('analyse', () => {
         const candidate = of.candidates.find(({ id }) => id === answer.candidate)
         expect(candidate?.projections.some(({ size }) => size === answer.size)).toBe(true)
         expect(analyse(structuredClone(of)).answer).toEqual(answer)
-        expect(answer.reason.length).toBeLessThan(280)
+        expect(answer.reason.length).toBeLessThanOrEqual(MAX_REASON_LENGTH)
         for (const { liquidation, forced, expectedCostBps } of assessments) {
           expect(liquidation).toBeGreaterThanOrEqual(0)
           expect(liquidation).toBeLessThanOrEqual(1)
