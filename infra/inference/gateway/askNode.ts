@@ -28,6 +28,14 @@ export type NodeRequest = {
   abort(): void
 }
 
+/**
+ * What is sealed for a node, up to 8 MiB. Whoever has sent it empties it: an answer goes on for minutes, and all that
+ * refers to the order would hold it for as long.
+ */
+export type SealedRequest = { bytes: Uint8Array }
+
+const nothing = new Uint8Array(0)
+
 /** Of a refusal in the clear, no more than this is read. */
 const MOST_REFUSAL = 4_096
 
@@ -39,6 +47,7 @@ export const field = (fields: readonly Field[], name: string): string | undefine
 /**
  * Hands a sealed request to a node and takes its answer apart.
  *
+ * @param sealed emptied when nothing of it has to be sent again
  * @param onContent given the content as it comes, in pieces of one turn of the event loop
  * @param onOverdue called when the whole time is over while the answer is held: its readers have to go
  */
@@ -46,14 +55,14 @@ export function askNode(parameters: {
   readonly url: string
   /** Told to the node in the clear, so that it can refuse a sealed request that asks for another. */
   readonly model: string
-  readonly innerRequest: Uint8Array
+  readonly sealed: SealedRequest
   readonly authorization: string
   readonly agent: Agent
   readonly limits: Pick<GatewayLimits, 'connect' | 'firstByte' | 'silence' | 'whole' | 'answer'>
   readonly onContent: (bytes: Uint8Array) => void
   readonly onOverdue: () => void
 }): NodeRequest {
-  const { url, model, innerRequest, authorization, agent, limits, onContent, onOverdue } = parameters
+  const { url, model, sealed, authorization, agent, limits, onContent, onOverdue } = parameters
   const began = performance.now()
   const decoder = new BinaryHttpDecoder('response', { maxContentBytes: limits.answer })
   let pending: Uint8Array[] = []
@@ -84,6 +93,7 @@ export function askNode(parameters: {
   function finish(failure?: Refusal): void {
     if (over) return
     over = true
+    sealed.bytes = nothing
     clearTimeout(waiting)
     clearTimeout(whole)
     clearTimeout(connecting)
@@ -167,12 +177,13 @@ export function askNode(parameters: {
         agent,
         headers: {
           'content-type': ohttpMediaTypes.chunkedRequest,
-          'content-length': innerRequest.length,
+          'content-length': sealed.bytes.length,
           [headers.authorization]: authorization,
           [headers.model]: model,
         },
       },
       (response) => {
+        sealed.bytes = nothing
         const isAnswer =
           response.statusCode === 200 && response.headers['content-type'] === mediaTypes.binaryHttp
         if (isAnswer) read(response)
@@ -195,7 +206,10 @@ export function askNode(parameters: {
       }
       finish(incoming === undefined && isUnreachable(error) ? refusals.nodeUnavailable : refusals.nodeFailed)
     })
-    sent.end(innerRequest)
+    sent.end(sealed.bytes, () => {
+      // On a connection that was kept it may have to be sent once more, until there is an answer.
+      if (!sent.reusedSocket) sealed.bytes = nothing
+    })
     return sent
   }
 

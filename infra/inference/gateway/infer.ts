@@ -17,7 +17,7 @@ import { maxChunkLength } from '../protocol/ohttp/chunkFrames.ts'
 import { ohttpMediaTypes } from '../protocol/ohttp/mediaTypes.ts'
 import { sha256 } from '../tokens/bytes.ts'
 import type { AnswerCache } from '../tokens/redelivery/answerCache.ts'
-import { askNode, field, type NodeAnswer } from './askNode.ts'
+import { askNode, field, type NodeAnswer, type SealedRequest } from './askNode.ts'
 import type { Delivery } from './deliveries.ts'
 import type { DirectoryKeeper, ServedNode } from './directory.ts'
 import { kindOf } from './errors.ts'
@@ -53,7 +53,7 @@ export type InferParts = {
 type Order = {
   readonly node: ServedNode
   readonly model: string
-  readonly innerRequest: Uint8Array
+  readonly sealed: SealedRequest
   readonly innerRequestHash: Uint8Array
   readonly payment: CheckedPayment
 }
@@ -90,7 +90,7 @@ export function infer(request: BinaryRequest, parts: InferParts): Delivery | Ref
   if (slot === undefined) return refusals.busy
   // Entered before anything is awaited, so that of many copies that come at once one alone is worked on.
   const delivery = spends.begin(payment)
-  void run({ node, model, innerRequest, innerRequestHash, payment }, delivery, parts)
+  void run({ node, model, sealed: { bytes: innerRequest }, innerRequestHash, payment }, delivery, parts)
     .catch((error) => {
       parts.logger?.error({ error: kindOf(error) }, 'an answer broke off')
       delivery.break()
@@ -170,13 +170,13 @@ const head = encodeResponseHead({
 const largestPiece = maxChunkLength - varintLength(maxChunkLength)
 
 async function ask(order: Order, delivery: Delivery, parts: InferParts): Promise<NodeAnswer> {
-  const { node, innerRequest, innerRequestHash, payment } = order
+  const { node, sealed, innerRequestHash, payment } = order
   const { identity, limits, agentFor, cut, now } = parts
   if (cut.aborted) return { failure: refusals.closing, receipt: undefined, firstByte: undefined }
   const asked = askNode({
     url: node.url,
     model: order.model,
-    innerRequest,
+    sealed,
     authorization: createAuthorization(
       identity,
       { ceiling: payment.paid, issuedAt: now() },

@@ -16,8 +16,8 @@ import type { OhttpKeys } from './keys/ohttpKeys.ts'
 import type { GatewayLimits } from './options.ts'
 import { refusals } from './problems.ts'
 
-/** A request that opened, and was never seen before. */
-export type OpenedRequest = { readonly plaintext: Uint8Array; readonly exchange: OhttpExchange }
+/** A request that opened, and was never seen before. Who has read its plaintext empties it. */
+export type OpenedRequest = { plaintext: Uint8Array; readonly exchange: OhttpExchange }
 
 /** A client may cut its request into more chunks than it has to. */
 const SLACK = 65_536

@@ -18,7 +18,7 @@ import { type FollowParameters, follow } from './follow.ts'
 import { type InferParts, infer } from './infer.ts'
 import type { OhttpKeys } from './keys/ohttpKeys.ts'
 import type { Route } from './metrics.ts'
-import { openRequest } from './openRequest.ts'
+import { type OpenedRequest, openRequest } from './openRequest.ts'
 import { encodeRefusal, encodeWhole, refusals } from './problems.ts'
 import { reclaim } from './reclaim.ts'
 import { measurementsOf, reissue, tokenStatus } from './resources.ts'
@@ -35,6 +35,8 @@ export type ServeParts = InferParts & {
 
 /** What a request is answered with: a whole message, one under way, or that nothing can be said. */
 type Answer = Uint8Array | Delivery | 'unknown'
+
+const nothing = new Uint8Array(0)
 
 /** Serves all that a gateway serves. */
 export function createHandler(parts: ServeParts): RequestListener {
@@ -101,7 +103,7 @@ async function serveSealed(
     return
   }
   const sealer = await sealChunkedResponse(opened.exchange)
-  const { route, answer } = await answerTo(opened.plaintext, parts)
+  const { route, answer } = await answerTo(opened, parts)
   const onBegin = () => metrics.firstByte.observe({ route }, (performance.now() - began) / 1000)
   if (answer instanceof Delivery) {
     const outcome = await sendDelivery(answer, { response, sealer, stall: limits.stall, onBegin })
@@ -113,15 +115,17 @@ async function serveSealed(
 }
 
 async function answerTo(
-  plaintext: Uint8Array,
+  opened: OpenedRequest,
   parts: ServeParts,
 ): Promise<{ readonly route: Route; readonly answer: Answer }> {
   let request: BinaryRequest
   try {
-    request = decodeRequest(plaintext)
+    request = decodeRequest(opened.plaintext)
   } catch {
     return { route: 'unknown', answer: encodeRefusal(refusals.malformed) }
   }
+  // It may have 8 MiB, and the answer goes on for minutes.
+  opened.plaintext = nothing
   const { nullifiers, directory, measurements } = parts
   switch (`${request.method} ${request.path}`) {
     case `POST ${gatewayResources.infer}`: {
