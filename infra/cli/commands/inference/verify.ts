@@ -132,6 +132,12 @@ function examineModel({
       state: 'unchecked',
       detail: `${detail}: it shows an attestation, and no measurements are pinned to check it against`,
     }
+  if (attestation === 'unchecked' && (refused === null || refused === 'attestation'))
+    return {
+      what,
+      state: 'unchecked',
+      detail: `${detail}: the directory shows more attestations than are verified of one epoch`,
+    }
   if (refused !== null) return { what, state: 'failed', detail: `${detail}: refused (${refused})` }
   return {
     what,
