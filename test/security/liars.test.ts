@@ -249,7 +249,9 @@ describe('keys that are made for one client', () => {
   })
 
   it('by a mint that signs with another key than it publishes, gives no token', async () => {
-    const pair = await generateTokenKey()
+    // Of a larger modulus, so that it can sign whatever is blinded for the other.
+    let pair = await generateTokenKey()
+    while (Buffer.compare(pair.publicKey.spki, directories.mintKey) < 0) pair = await generateTokenKey()
     const server = createServer(async (request, response) => {
       const parts: Buffer[] = []
       for await (const part of request) parts.push(part as Buffer)

@@ -76,6 +76,7 @@ export async function createDirectories(parameters: {
   }
   return {
     identity: identity.identity.text,
+    mintKey: Buffer.from(mint.key, 'base64'),
     marks,
     sign: (changes: Partial<Directory> = {}) => signDirectory(identity, { ...truth, ...changes }),
   }
