@@ -160,7 +160,10 @@ export async function openWitness(parameters: {
       }
       // What is older than the newest does not come any more.
       if (epoch < newest()) return { code: 'epoch_unknown' }
-      const refusal = await lookOnce()
+      const wasLooking = looking !== undefined
+      let refusal = await lookOnce()
+      // A look that had begun before may have come too early for what is asked for now.
+      if (wasLooking && !epochs.has(epoch)) refusal = await lookOnce()
       return refusal === undefined || epochs.has(epoch) ? give(epoch) : { code: refusal }
     },
     async latest() {
