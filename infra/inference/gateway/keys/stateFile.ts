@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, readdir, readFile, stat, unlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, readdir, readFile, stat, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createFileOnce } from '../../../disk/createFileOnce.ts'
 import { GatewayStateError } from '../errors.ts'
 
 /** A draft this old is of a process that was killed, in milliseconds. */
@@ -31,31 +31,8 @@ export async function openStateFolder(folder: string): Promise<void> {
  * @throws {GatewayStateError}
  */
 export async function createStateFile(path: string, content: string): Promise<boolean> {
-  const draft = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.draft`
   try {
-    const file = await open(draft, 'wx', 0o600)
-    try {
-      await file.writeFile(content)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    try {
-      // A link, unlike a rename, never takes the place of what is there.
-      await link(draft, path)
-    } catch (error) {
-      if (codeOf(error) === 'EEXIST') return false
-      throw error
-    } finally {
-      await unlink(draft)
-    }
-    const folder = await open(dirname(path), 'r')
-    try {
-      await folder.sync()
-    } finally {
-      await folder.close()
-    }
-    return true
+    return await createFileOnce(path, content)
   } catch (error) {
     throw new GatewayStateError(path, `cannot be written (${codeOf(error)})`, error)
   }
