@@ -3,6 +3,7 @@ import { StaleKeyError } from './errors.ts'
 import { type GatewayLink, isConnectionLoss } from './gatewayLink.ts'
 import type { DirectoryKeeper } from './keepDirectory.ts'
 import { refuse } from './refusals.ts'
+import { renewKeys } from './renewKeys.ts'
 import type { Sent } from './sendSealed.ts'
 
 /** What a gateway made of a payment. */
@@ -82,7 +83,7 @@ export async function* deliver(parameters: {
         if (bytes.length > 0) yield { kind: 'content', bytes }
       }
     } catch (error) {
-      if (error instanceof StaleKeyError) await keeper.refresh()
+      if (error instanceof StaleKeyError) await renewKeys(keeper, attempt)
       else if (!isConnectionLoss(error)) throw error
       cause = error
     } finally {

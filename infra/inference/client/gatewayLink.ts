@@ -6,6 +6,7 @@ import { joinUrl } from './joinUrl.ts'
 import type { DirectoryKeeper } from './keepDirectory.ts'
 import type { ClientTimeouts } from './options.ts'
 import { refuse } from './refusals.ts'
+import { renewKeys } from './renewKeys.ts'
 import { type Sent, sendSealed } from './sendSealed.ts'
 import type { Transport } from './transport.ts'
 
@@ -71,7 +72,7 @@ export function createGatewayLink(parameters: {
           const { content, trailers } = await gather(response.content)
           return { informational: [], status: response.status, headers: response.headers, content, trailers }
         } catch (error) {
-          if (error instanceof StaleKeyError) await keeper.refresh()
+          if (error instanceof StaleKeyError) await renewKeys(keeper, attempt)
           else if (!isConnectionLoss(error)) throw error
           cause = error
         }

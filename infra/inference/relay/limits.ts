@@ -47,7 +47,7 @@ export const relayLimits: RelayLimits = {
   firstByte: 135_000,
   silence: 75_000,
   readerStall: 30_000,
-  directoryHold: 5_000,
+  directoryHold: 1_000,
   directory: 10_000,
   directoryLength: 67_108_864,
 }
