@@ -1,7 +1,6 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { NetworkConfig } from '../config/loadNetwork.ts'
-import { loadNetwork } from '../config/loadNetwork.ts'
+import { loadNetwork, type NetworkConfig } from '../config/loadNetwork.ts'
 
 /** Where a runtime says which loopback network it runs, so that other commands of its folder can use it. */
 const noticeIn = (directory: string): string => join(directory, 'inference', 'network.json')

@@ -171,6 +171,10 @@ describe('rialto inference, on the loopback network', { timeout: 120_000 }, () =
     await expect(client.embeddings.create({ model: model?.id ?? '', input: 'x' })).rejects.toMatchObject({
       status: 400,
     })
+    // A second command on the same folder uses the network that the first one started.
+    const asked = await finished(rialto(['inference', 'ask', 'Hello?', '--json'], { folder }))
+    expect(asked.code, asked.stderr).toBe(0)
+    expect(asked.stderr).not.toContain('one is started')
     proxy.child.kill('SIGTERM')
     expect(await proxy.exit).toBe(0)
     expect(proxy.stderr()).not.toContain('a-secret-question')

@@ -4,7 +4,7 @@ import { findDirectory } from '../../../config/findDirectory.ts'
 import { type Environment, loadEnvironment } from '../../../config/loadEnvironment.ts'
 import { loadNetwork, type NetworkConfig } from '../../../config/loadNetwork.ts'
 import { findConfigFile, readConfigFile } from '../../../config/readConfigFile.ts'
-import { findNetwork } from '../../../inference/networkNotice.ts'
+import { findNetwork, postNetwork, withdrawNetwork } from '../../../inference/networkNotice.ts'
 import { privacyWords } from '../../../inference/protocol/network/privacy.ts'
 import { LOOPBACK_CAVEAT, startLoopbackNetwork } from '../../../inference/startLoopbackNetwork.ts'
 import type { Terminal } from '../../terminal.ts'
@@ -60,7 +60,17 @@ export async function findOrStartNetwork(
   if (running !== null) return { ...found, network: running, isLoopback: true }
   terminal.note(`No network is named, so one is started on loopback (${LOOPBACK_CAVEAT}).`)
   const started = await startLoopbackNetwork({ directory: resolve(directory, 'inference') })
-  return { ...found, network: started.network, isLoopback: true, close: started.close }
+  // Said, so that a second command uses it too: two cannot run on one folder.
+  await postNetwork(directory, started.network)
+  return {
+    ...found,
+    network: started.network,
+    isLoopback: true,
+    async close() {
+      await withdrawNetwork(directory)
+      await started.close()
+    },
+  }
 }
 
 /** The path that the configuration names, absolute; null when there is no configuration, or it names none. */
