@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { Redis } from 'ioredis'
+import { freePort } from '../../infra/http/freePort.ts'
 
 /** A Redis to measure against: the one that is named, or one of our own where the server is installed. */
 export type BenchRedis = { readonly url: string; close(): Promise<void> }
@@ -30,14 +30,4 @@ export async function openRedis(): Promise<BenchRedis | null> {
       await exit
     },
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
 }

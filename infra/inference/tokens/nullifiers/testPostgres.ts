@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
 import { InvariantError } from '../../../../runtime/core/errors.ts'
+import { freePort } from '../../../http/freePort.ts'
 
 const run = promisify(execFile)
 
@@ -99,13 +99,4 @@ async function idsOf(name: string): Promise<{ readonly uid: number; readonly gid
   )
   if (uid === undefined || gid === undefined) throw new InvariantError('There is no such user.', { name })
   return { uid, gid }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new InvariantError('A server has a port.')
-  return address.port
 }
