@@ -114,9 +114,9 @@ async function run(order: Order, delivery: Delivery, parts: InferParts): Promise
     return
   }
   if (standing.kind === 'settled') {
-    if (standing.answer !== null) delivery.end(standing.answer)
+    // Signed before the answer ends: whoever has the whole of it finds no delivery of it under way any more.
     const change = await settler.repeat(payment, standing.due)
-    if (standing.answer === null) delivery.end(encodeRefusal(refusals.answerGone, [[headers.change, change]]))
+    delivery.end(standing.answer ?? encodeRefusal(refusals.answerGone, [[headers.change, change]]))
     delivery.settle({ kind: 'settled', change })
     return
   }
