@@ -4,6 +4,7 @@ import { aavePoolActionsAbi } from '../protocols/aave-v3/abi.ts'
 import { erc20ActionsAbi } from '../protocols/erc20/abi.ts'
 import { assertActionsAbi, flashRepayActionsAbi } from '../protocols/rialto/abi.ts'
 import { swapRouterActionsAbi } from '../protocols/uniswap-v3/abi.ts'
+import { agentModes } from './agentModes.ts'
 import type { PolicyIssue, PolicyLimits } from './policy.ts'
 
 type Kind = PolicyLimits['intents'][number]
@@ -77,6 +78,9 @@ export function* contradictions(policy: PolicyLimits): Generator<PolicyIssue> {
   yield* caps(policy)
   yield* healthFactors(policy)
   yield* looserWhenReducingRisk(policy)
+  yield* allowances(policy)
+  yield* approvals(policy)
+  yield* graduation(policy)
 }
 
 function* allowlists(policy: PolicyLimits): Generator<PolicyIssue> {
@@ -227,4 +231,63 @@ function* looserWhenReducingRisk(policy: PolicyLimits): Generator<PolicyIssue> {
         path: ['riskReducing', ...path],
         message: `is tighter than ${path.join('.')}, so a rescue would be held to more than ordinary business: raise it`,
       }
+}
+
+/** What is not named may not be moved: without gas nothing could be. */
+function* allowances({ allowances: named, mode }: PolicyLimits): Generator<PolicyIssue> {
+  if (mode !== 'observe' && !Object.hasOwn(named, 'native'))
+    yield {
+      path: ['allowances'],
+      message: 'does not name "native", so no gas could be paid: add it, or set mode to "observe"',
+    }
+}
+
+function* approvals({ approvals: asked }: PolicyLimits): Generator<PolicyIssue> {
+  if (asked.owners.length > 0 && asked.threshold > asked.owners.length)
+    yield {
+      path: ['approvals', 'threshold'],
+      message: `asks for ${asked.threshold} signatures of ${asked.owners.length} owners: lower it, or name more owners`,
+    }
+  if (asked.personAbove !== null && asked.owners.length === 0)
+    yield {
+      path: ['approvals', 'owners'],
+      message:
+        'is empty although personAboveUsd asks for a person: name who may approve, or set it to "none"',
+    }
+}
+
+/** Each step must be longer in good standing and allow no less than the one before, and the last is the whole policy. */
+function* graduation({ graduation: steps, mode }: PolicyLimits): Generator<PolicyIssue> {
+  if (steps === 'none') return
+  const path = (index: number, key: string) => ['graduation', index, key]
+  if (steps[0]?.days !== 0)
+    yield { path: path(0, 'days'), message: 'is not 0, so nothing says how an agent begins: set it to 0' }
+  for (const [index, step] of steps.entries()) {
+    const before = steps[index - 1]
+    if (before !== undefined && step.days <= before.days)
+      yield {
+        path: path(index, 'days'),
+        message: 'is not above the step before: raise it, or remove the step',
+      }
+    if (before !== undefined && step.part < before.part)
+      yield {
+        path: path(index, 'partBps'),
+        message: 'is below the step before: limits rise by steps; raise it',
+      }
+    if (before !== undefined && agentModes.indexOf(step.mode) < agentModes.indexOf(before.mode))
+      yield {
+        path: path(index, 'mode'),
+        message: 'is stricter than the step before: limits rise by steps; raise it',
+      }
+    if (agentModes.indexOf(step.mode) > agentModes.indexOf(mode))
+      yield { path: path(index, 'mode'), message: `goes further than the policy's "${mode}": lower it` }
+    if (step.part === 0n)
+      yield { path: path(index, 'partBps'), message: 'is zero, which denies every action: raise it' }
+  }
+  const last = steps.length - 1
+  if (steps[last]?.part !== BPS)
+    yield {
+      path: path(last, 'partBps'),
+      message: 'is not 10000, so the limits of the policy would never be reached: set it to 10000',
+    }
 }

@@ -91,8 +91,12 @@ export const policyFile = {
   lastValidBlocks: 3,
   intentExpiryBlocks: 10,
   confirmations: 1,
+  replacement: { afterBlocks: 2, bumpBps: 1_250 },
+  submission: { route: 'public', publicAfterBlocks: 'never' },
+  allowances: { WETH: '1000', USDC: '1000000', native: '100' },
   maxDeviationBps: 100,
-  approvals: { personAboveUsd: 'none' },
+  approvals: { personAboveUsd: 'none', owners: [], threshold: 1, expirySeconds: 3_600 },
+  graduation: 'none',
   riskReducing: {
     spend: { perTransactionUsd: '2000', rollingUsd: '5000' },
     slippage: { oracleBps: 300, poolBps: 300 },

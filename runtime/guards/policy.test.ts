@@ -17,6 +17,8 @@ function said(change: (file: File & Loose) => unknown): readonly string[] {
   return 'policy' in checked ? [] : checked.issues.map(({ path, message }) => `${jsonPath(path)} ${message}`)
 }
 
+const OWNER = '0x00000000000000000000000000000000000000A1'
+
 describe('parsePolicy', () => {
   it('gives every limit its unit', () => {
     expect(policy).toMatchObject({
@@ -34,8 +36,8 @@ describe('parsePolicy', () => {
       },
     })
     const asking = structuredClone(policyFile) as File & Loose
-    asking.approvals = { personAboveUsd: '0.5' }
-    expect(parsePolicy(asking).approvals).toEqual({ personAbove: dollars('0.5') })
+    Object.assign(asking.approvals, { personAboveUsd: '0.5', owners: [OWNER] })
+    expect(parsePolicy(asking).approvals).toMatchObject({ personAbove: dollars('0.5'), threshold: 1 })
   })
 
   it('versions the limits, not the way they are written', () => {
@@ -75,8 +77,9 @@ describe('parsePolicy', () => {
   it('needs every single value: none has a default', () => {
     const paths: (readonly string[])[] = []
     const walk = (value: unknown, path: readonly string[]) => {
-      if (path.length > 0 && path[0] !== 'contracts') paths.push(path)
-      if (typeof value === 'object' && value !== null && !Array.isArray(value) && path[0] !== 'contracts')
+      const isOpen = path[0] === 'contracts' || path[0] === 'allowances'
+      if (path.length > 0 && (!isOpen || path.length === 1)) paths.push(path)
+      if (typeof value === 'object' && value !== null && !Array.isArray(value) && !isOpen)
         for (const [key, child] of Object.entries(value)) walk(child, [...path, key])
     }
     walk(policyFile, [])
@@ -300,6 +303,52 @@ describe('a contradiction', () => {
       'any token at all',
       (f) => Object.assign(f.contracts, { erc20: ['approve'] }),
       'contracts.erc20 does not say which: write it like "erc20:WETH"',
+    ],
+    [
+      'no coin for gas',
+      (f) => Object.assign(f, { allowances: { WETH: '1' } }),
+      'allowances does not name "native"',
+    ],
+    [
+      'a person without owners',
+      (f) => Object.assign(f.approvals, { personAboveUsd: '5' }),
+      'approvals.owners is empty although personAboveUsd asks for a person',
+    ],
+    [
+      'more signatures than owners',
+      (f) => Object.assign(f.approvals, { owners: [OWNER], threshold: 2 }),
+      'approvals.threshold asks for 2 signatures of 1 owners',
+    ],
+    [
+      'a graduation that does not begin',
+      (f) => Object.assign(f, { graduation: [{ days: 1, mode: 'execute', partBps: 10_000 }] }),
+      'graduation[0].days is not 0',
+    ],
+    [
+      'a graduation that never ends',
+      (f) => Object.assign(f, { graduation: [{ days: 0, mode: 'propose', partBps: 9_999 }] }),
+      'graduation[0].partBps is not 10000',
+    ],
+    ...(
+      [
+        [{ days: 0, mode: 'execute', partBps: 10_000 }, 'days is not above the step before'],
+        [{ days: 9, mode: 'execute', partBps: 1 }, 'partBps is below the step before'],
+        [{ days: 9, mode: 'propose', partBps: 10_000 }, 'mode is stricter than the step before'],
+      ] as const
+    ).map(
+      ([second, message]) =>
+        [
+          `a graduation that falls back (${message})`,
+          (f: File & Loose) =>
+            Object.assign(f, { graduation: [{ days: 0, mode: 'execute', partBps: 5_000 }, second] }),
+          `graduation[1].${message}`,
+        ] as const,
+    ),
+    [
+      'a graduation beyond the policy',
+      (f) =>
+        Object.assign(f, { mode: 'propose', graduation: [{ days: 0, mode: 'execute', partBps: 10_000 }] }),
+      'graduation[0].mode goes further than the policy\'s "propose"',
     ],
     [
       'one of a single pool',

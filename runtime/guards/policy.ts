@@ -1,17 +1,21 @@
 import { z } from 'zod'
 import { type Canonical, canonicalHash } from '../core/canonical.ts'
 import { InvalidInputError } from '../core/errors.ts'
+import { type AgentMode, agentModes } from './agentModes.ts'
 import { contradictions } from './contradictions.ts'
 import {
   account,
+  approvalThreshold,
   basisPoints,
   blocks,
   distinct,
   dollars,
   expected,
+  graduationDays,
   gwei,
   healthFactor,
   positiveSeconds,
+  replacementBump,
   seconds,
   section,
 } from './policyFields.ts'
@@ -28,9 +32,7 @@ export const actionKinds = [
   'liquidate',
 ] as const
 
-/** How far an agent may go, from the least. */
-export const agentModes = ['observe', 'propose', 'execute'] as const
-export type AgentMode = (typeof agentModes)[number]
+export { type AgentMode, agentModes } from './agentModes.ts'
 
 const oneOf = <const Words extends readonly [string, ...string[]]>(words: Words) =>
   z.enum(words, { error: expected(`one of "${words.join('", "')}"`) })
@@ -128,8 +130,42 @@ const policyFile = section({
   lastValidBlocks: blocks,
   /** How far ahead the last block of an intent may lie. */
   intentExpiryBlocks: blocks,
-  /** How deep a transaction has to be before its outcome counts as known. */
-  confirmations: blocks,
+  /** How deep a transaction has to be before its outcome counts as known, or "finalized" where the chain has it. */
+  confirmations: z.union([z.literal('finalized'), blocks], {
+    error: expected('a whole number of blocks from 1 to 100000, or "finalized"'),
+  }),
+  /** When a transaction that is not mined is replaced on its nonce, and by how much its fees rise then. */
+  replacement: section({ afterBlocks: blocks, bumpBps: replacementBump }).transform((limits) => ({
+    afterBlocks: limits.afterBlocks,
+    bump: limits.bumpBps,
+  })),
+  /**
+   * How a transaction reaches the chain: through the public pool, or a private route that the configuration names.
+   * `publicAfterBlocks` is when one that was sent privately is sent to the pool as well; "never" keeps it private.
+   */
+  submission: section({
+    route: oneOf(['public', 'private']),
+    publicAfterBlocks: z.union([z.literal('never'), blocks], {
+      error: expected('a whole number of blocks from 1 to 100000, or "never"'),
+    }),
+  }).transform(({ route, publicAfterBlocks }) => ({
+    route,
+    publicAfterBlocks: publicAfterBlocks === 'never' ? null : publicAfterBlocks,
+  })),
+  /**
+   * The most of each token, in whole tokens, that transactions may move within `spend.windowSeconds`, and of
+   * `native` that their gas may cost at its cap. The signer counts it in a ledger of its own, and a Zodiac Roles
+   * modifier enforces it on-chain. What is not named may not be moved at all.
+   */
+  allowances: z.record(
+    text('a token symbol, or "native"', /^[A-Za-z0-9.]{1,20}$/),
+    text('a decimal string of whole tokens, like "12.5"', /^\d{1,30}(\.\d{1,36})?$/),
+    {
+      error: expected(
+        'an object from token symbols to decimal strings of whole tokens, like {"WETH": "12.5"}',
+      ),
+    },
+  ),
   /** How much of the account's equity an outcome may fall short of its simulation before the agent is frozen. */
   maxDeviationBps: basisPoints,
   approvals: section({
@@ -137,7 +173,38 @@ const policyFile = section({
     personAboveUsd: z.union([z.literal('none'), dollars], {
       error: expected('"none" or a decimal string of US dollars, like "5000"'),
     }),
-  }).transform(({ personAboveUsd }) => ({ personAbove: personAboveUsd === 'none' ? null : personAboveUsd })),
+    /** Whose signatures count (EIP-712), and how many of them a plan needs. */
+    owners: distinct(account, 'a list of addresses, or []'),
+    threshold: approvalThreshold,
+    /** How long an approval holds. */
+    expirySeconds: positiveSeconds,
+  }).transform(({ personAboveUsd, ...rest }) => ({
+    personAbove: personAboveUsd === 'none' ? null : personAboveUsd,
+    ...rest,
+  })),
+  /**
+   * How far an agent may go while it is new on a real chain, from the strictest step to the whole of the policy: after
+   * so many days without a denial or a deviation it may spend `partBps` of every spend cap, in that mode. "none": all
+   * of it from the first block.
+   */
+  graduation: z.union(
+    [
+      z.literal('none'),
+      z
+        .array(
+          section({ days: graduationDays, mode: oneOf(agentModes), partBps: basisPoints }).transform(
+            (step) => ({
+              days: step.days,
+              mode: step.mode,
+              part: step.partBps,
+            }),
+          ),
+        )
+        .min(1)
+        .max(10),
+    ],
+    { error: expected('"none" or a list of steps, like [{"days": 0, "mode": "propose", "partBps": 1000}]') },
+  ),
   /**
    * Limits of an intent that is meant to lower the risk of a position below its target, and is shown by the
    * simulation to do so. It has neither a cooldown nor a drawdown stop: a guard that blocks a rescue in a crash is

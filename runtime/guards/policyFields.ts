@@ -72,6 +72,17 @@ export const positiveSeconds = whole(1, MAX_SECONDS, 'a whole number of seconds'
 /** A count of blocks. */
 export const blocks = whole(1, 100_000, 'a whole number of blocks')
 
+/** Real nodes take no replacement whose fees are less than a tenth higher. */
+export const replacementBump = whole(1_000, 10_000, 'a whole number of basis points').transform(
+  (value): Bps => bps(BigInt(value)),
+)
+
+/** Signatures that an approval needs. */
+export const approvalThreshold = whole(1, 20, 'a whole number of signatures')
+
+/** Days without a denial or a deviation. */
+export const graduationDays = whole(0, 3_650, 'a whole number of days')
+
 /** An address in any case; a mixed-case one must carry the right checksum. */
 export const account = z
   .string({ error: expected('an address') })
