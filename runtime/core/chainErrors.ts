@@ -93,3 +93,27 @@ export class OutcomeUnknownError extends RialtoError {
     this.hash = hash
   }
 }
+
+/** The nodes do not agree, or too few of them answer, on something that money hangs on. */
+export class NoQuorumError extends RialtoError {
+  override readonly name = 'NoQuorumError'
+  /** @param hosts the nodes' hosts and ports, with what each said as one short phrase */
+  constructor(method: string, needed: number, hosts: readonly string[]) {
+    super('NO_QUORUM', `No ${needed} RPCs agree on ${method}: ${hosts.join('; ')}.`, {
+      fix: 'Wait until the nodes have caught up with one another; if it stays so, replace the one that differs.',
+      retryable: true,
+      details: { method, needed, hosts },
+    })
+  }
+}
+
+/** The policy sends transactions privately, and no private route is configured. */
+export class RouteMissingError extends RialtoError {
+  override readonly name = 'RouteMissingError'
+  constructor(chainId: number) {
+    super('ROUTE_MISSING', `No private route is configured on chain ${chainId}.`, {
+      fix: 'Name one in the configuration (chain.private), or set submission.route of the policy to "public".',
+      details: { chainId },
+    })
+  }
+}

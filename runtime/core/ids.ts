@@ -45,5 +45,14 @@ export const intentId = (run: RunId): IntentId => keccak256(stringToHex(run)).sl
 /** The id of the n-th attempt at an intent, from 1. */
 export const attemptId = (intent: IntentId, n: number): AttemptId => `${intent}.${n}` as AttemptId
 
+/**
+ * The name under which a nonce is filled: it stands where an intent's id does, so that the signer holds it to one nonce
+ * like any intent.
+ *
+ * @example fillId('0xAb…', 7n) // 'fill.0xab….7'
+ */
+export const fillId = (account: Hex, nonce: bigint): IntentId =>
+  `fill.${account.toLowerCase()}.${nonce}` as IntentId
+
 /** The epoch of a chain: its id and its genesis, so that another genesis starts another epoch. */
 export const epochId = (chainId: number, genesisHash: Hash): EpochId => `${chainId}.${genesisHash}` as EpochId

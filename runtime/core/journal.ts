@@ -1,11 +1,21 @@
 import type { Address, Hex } from 'viem'
 import type { DecisionSource } from './agent.ts'
+import type {
+  AdoptedAttempt,
+  AttemptRecord,
+  AttemptStatus,
+  AttemptStep,
+  OutsideTransaction,
+  PreparedAttempt,
+  Settlement,
+} from './attempts.ts'
 import { RialtoError } from './errors.ts'
 import type { AgentId, AttemptId, EpochId, Hash, IntentId, RunId } from './ids.ts'
 import type { Action, IntentKind } from './intent.ts'
-import type { Outcome, Plan } from './lifecycle.ts'
 import type { Usd, Wad } from './units.ts'
 import type { TradingState, Verdict } from './verdict.ts'
+
+export type { AttemptRecord, AttemptStatus, PreparedAttempt, Settlement } from './attempts.ts'
 
 /** `decided` has an intent or nothing to do; `failed` ended with an error and may be run again. */
 export type RunStatus = 'started' | 'decided' | 'failed'
@@ -41,7 +51,8 @@ export type DecisionRecord = {
  * Where an intent stands.
  *
  * `proposed` → `denied` | `expired` | `signed` → `done` (mined and as promised) | `reverted` | `deviated`
- * (mined, but worse than promised beyond the bound). `signed` is held until the outcome is known.
+ * (mined, but worse than promised beyond the bound). `signed` is held until the outcome is known; it ends as `expired`
+ * when something else was mined on its nonce. A reorganisation moves a settled one back to `signed`.
  */
 export type IntentStatus = 'proposed' | 'denied' | 'expired' | 'signed' | 'done' | 'reverted' | 'deviated'
 
@@ -57,76 +68,6 @@ export type IntentRecord = {
   readonly verdicts: readonly Verdict[]
 }
 
-/**
- * `prepared` has a nonce and a plan, and the signer may or may not have signed it; `signed` has its bytes in the
- * journal and counts as broadcast; `unknown` keeps its nonce and its budget.
- */
-export type AttemptStatus =
-  | 'prepared'
-  | 'signed'
-  | 'broadcast'
-  | 'unknown'
-  | 'confirmed'
-  | 'reverted'
-  | 'dropped'
-
-/** An attempt as it stands before anyone has signed it. */
-export type PreparedAttempt = {
-  readonly id: AttemptId
-  readonly intentId: IntentId
-  readonly chainId: number
-  readonly account: Address
-  readonly nonce: bigint
-  /** Two when the transaction carries an authorisation of its own sender. */
-  readonly noncesUsed: 1 | 2
-  /** The whole plan, so that a restart can have the very same bytes signed again. */
-  readonly plan: Plan
-  readonly planHash: Hash
-  /** The chain's time, in seconds, of the block it was decided on. */
-  readonly signedAt: bigint
-  /** The most that it may cost: fall of equity plus gas at the fee cap. Counts until the outcome is known. */
-  readonly reserved: Usd
-  readonly expected: Outcome
-}
-
-export type AttemptRecord = PreparedAttempt & {
-  readonly status: AttemptStatus
-  /** Null while `prepared`. */
-  readonly raw: Hex | null
-  readonly hash: Hash | null
-  readonly blockNumber: bigint | null
-  readonly blockHash: Hash | null
-  /** Null until it is mined, and where the chain no longer had the state to measure it in. */
-  readonly actual: Outcome | null
-  /** What it did cost: fall of equity plus gas. Null until known. */
-  readonly spent: Usd | null
-  /** Why it reverted or was dropped, or why its outcome is unknown; null otherwise. */
-  readonly failure: string | null
-}
-
-/** What became of an attempt. */
-export type Settlement =
-  | {
-      readonly status: 'confirmed'
-      readonly blockNumber: bigint
-      readonly blockHash: Hash
-      /** Null when the chain no longer has the state that it would be measured in. */
-      readonly actual: Outcome | null
-      readonly spent: Usd
-      readonly deviated: boolean
-    }
-  | {
-      readonly status: 'reverted'
-      readonly blockNumber: bigint
-      readonly blockHash: Hash
-      /** As of `confirmed`. */
-      readonly actual: Outcome | null
-      readonly spent: Usd
-      readonly failure: string
-    }
-  | { readonly status: 'dropped'; readonly failure: string }
-  | { readonly status: 'unknown'; readonly failure: string }
-
 /** A lease on an account: who writes its nonces. */
 export type Lease = {
   readonly account: Address
@@ -137,9 +78,12 @@ export type Lease = {
 
 /** What the guards need to know of the past. Times are the chain's, in seconds. */
 export type History = {
-  /** Spent by settled attempts since `since`, plus everything reserved by those that are not settled, however old. */
+  /**
+   * Spent by settled attempts since `since`, plus what is reserved by those that are not settled, however old: of all
+   * on one nonce the highest, since one of them alone can be mined.
+   */
   readonly spent: Usd
-  /** Attempts of the account whose outcome is not known. */
+  /** Nonces of the account that hold an attempt whose outcome is not known. */
   readonly inFlight: number
   /** Block time of the last attempt that was signed; null if there is none. */
   readonly lastActionAt: bigint | null
@@ -219,7 +163,9 @@ export type JournalStore = {
  *   run returns the first decision and changes nothing;
  * - `sign` is durable when it returns, so that bytes are in the journal before they are on the wire;
  * - `prepare` throws `NonceTakenError` when one of its nonces already belongs to another attempt of the epoch that
- *   was not dropped; `prepare` and `sign` throw `FencedError` when the lease's token is not the newest;
+ *   was not dropped, and is not the one it replaces; `prepare`, `sign` and `adopt` throw `FencedError` when the
+ *   lease's token is not the newest;
+ * - an attempt moves along the arrows of `attemptTransitions` and no others;
  * - a run has at most one intent; a status only moves forward: a step that a record's status rules out throws
  *   `StatusConflictError`, a record that is not there `UnknownRecordError`;
  * - addresses come back with their checksum, whatever the spelling they were given in;
@@ -267,22 +213,42 @@ export type Journal = {
 
   /**
    * Claims the nonce and stores the plan, before the signer is asked. Moves the intent to `signed`: from here on
-   * it may be on its way.
+   * it may be on its way. With `replaces` the attempt joins the open one on its nonce, which must have its bytes.
    */
   prepare(lease: Lease, attempt: PreparedAttempt): Promise<AttemptRecord>
   /** Stores the signed bytes of a prepared attempt, before anyone broadcasts them. */
   sign(lease: Lease, id: AttemptId, signed: { raw: Hex; hash: Hash }): Promise<AttemptRecord>
-  /** Moves `signed` to `broadcast`; any later status stays. */
-  markBroadcast(id: AttemptId): Promise<void>
   /**
-   * Records what became of an attempt and moves its intent along: `confirmed` to `done` or `deviated`, `reverted` to
-   * `reverted`, `dropped` to `expired` with its nonces free again; `unknown` leaves it `signed`. A prepared attempt,
-   * whose bytes the journal does not hold, can only be dropped. What is settled stays: the same status again returns
-   * what is stored, so does `unknown`, and a contradiction throws `StatusConflictError`.
+   * Takes up bytes of the signer's ledger that the journal lacks, as `signed`: a prepared attempt gets its bytes; one
+   * that is not there is made, of its intent if the journal holds that (`act`, or `cancel` for an empty plan) and has
+   * it `proposed` or `signed`, and `adopted` or `fill` with no intent otherwise. What is there stays as it is.
+   */
+  adopt(lease: Lease, attempt: AdoptedAttempt): Promise<AttemptRecord>
+  /**
+   * Moves an attempt by one step of the state machine. `broadcast`, `pending` and `unknown` leave one alone that is
+   * further (in a block, or settled), and the same step again changes nothing but the reason. `reorged` of a settled
+   * attempt takes back its settlement, with all that was `replaced` by it: they are `reorged` too, their intents
+   * `signed`, and what they spent is reserved again.
+   */
+  advance(id: AttemptId, step: AttemptStep): Promise<AttemptRecord>
+  /**
+   * Records what became of an attempt and moves its intent along: `confirmed` to `done` or `deviated`, `failed` to
+   * `reverted`, `dropped` to `expired` with its nonces free again. Only what is `mined` can be confirmed or fail, and
+   * only what is `prepared` can be dropped. All other open attempts on its nonce are `replaced` with it, and intents
+   * that have nothing else open are `expired`; so is the intent of a `cancel` that is confirmed. A dropped replacement
+   * leaves intent and nonce to the attempt it was to replace. The same settlement again returns what is stored; a
+   * contradiction throws `StatusConflictError`.
    */
   settle(id: AttemptId, settlement: Settlement): Promise<AttemptRecord>
-  /** Attempts whose outcome is not known (`prepared` to `unknown`), oldest nonce first. */
+  /**
+   * Something that Rialto never signed was mined on a nonce that the journal holds: all open attempts on it are
+   * `replaced`, their intents `expired`. A second nonce that they held is free again.
+   */
+  supersede(outside: OutsideTransaction): Promise<readonly AttemptRecord[]>
+  /** Attempts whose outcome is not known (`openStatuses`), oldest nonce first, first on its nonce first. */
   inFlight(account?: Address): Promise<readonly AttemptRecord[]>
+  /** Settled attempts that are in a block from `block` on: a reorganisation may still take them back. */
+  settledFrom(block: bigint, account?: Address): Promise<readonly AttemptRecord[]>
   /** The nonce after the highest that an attempt of the epoch uses, dropped ones left out; null if there is none. */
   nextNonce(account: Address): Promise<bigint | null>
 

@@ -28,7 +28,24 @@ export type Plan = {
   /** The last block in which it may be mined, enforced on-chain. */
   readonly lastValidBlock: bigint
   readonly policyVersion: string
+  /** How the account is made to act. Absent: it is an EOA that sends the batch to itself. */
+  readonly via?: RolesRoute
 }
+
+/**
+ * The account is a Safe, and somebody who is a member of a role acts for it through a Zodiac Roles modifier: `sender`
+ * calls `execTransactionWithRole`, which has the Safe delegate to MultiSend. Nonces are those of `sender`.
+ */
+export type RolesRoute = {
+  readonly kind: 'roles'
+  readonly modifier: Address
+  readonly multiSend: Address
+  readonly roleKey: Hash
+  readonly sender: Address
+}
+
+/** Whose nonces a plan uses. */
+export const senderOf = (plan: Plan): Address => plan.via?.sender ?? plan.account
 
 /** What a plan is signed under: everything it does, and the block, limits and policy it was judged with. */
 export const planHash = (plan: Plan): Hash =>
@@ -44,6 +61,17 @@ export const planHash = (plan: Plan): Hash =>
     block: { number: plan.block.number, hash: plan.block.hash },
     lastValidBlock: plan.lastValidBlock,
     policyVersion: plan.policyVersion,
+    ...(plan.via === undefined
+      ? {}
+      : {
+          via: {
+            kind: plan.via.kind,
+            modifier: plan.via.modifier.toLowerCase(),
+            multiSend: plan.via.multiSend.toLowerCase(),
+            roleKey: plan.via.roleKey,
+            sender: plan.via.sender.toLowerCase(),
+          },
+        }),
   } satisfies Canonical)
 
 /** A measured balance. `token` null is the chain's native coin. Amounts in the token's smallest unit. */
@@ -96,7 +124,21 @@ export type AllowedPlan = SimulatedPlan & {
 }
 
 /** Who let the plan through: the policy alone, or a person bound to this very hash. */
-export type Approval = { readonly by: 'policy' } | { readonly by: 'person'; readonly planHash: Hash }
+export type Approval =
+  | { readonly by: 'policy' }
+  | { readonly by: 'person'; readonly planHash: Hash; readonly signed: SignedApproval }
+
+/** What owners signed (EIP-712): the exact plan, what it was shown to do, the policy it was judged by, and until when. */
+export type SignedApproval = {
+  readonly planHash: Hash
+  /** Over the decoded effects that the owners were shown. */
+  readonly effectsHash: Hash
+  readonly policyVersion: string
+  /** Seconds since 1970. */
+  readonly expiresAt: bigint
+  /** 65 bytes each, by different owners. */
+  readonly signatures: readonly Hex[]
+}
 
 // The types above keep honest code honest; these sets keep a cast from getting past `sign`.
 const simulatedPlans = new WeakSet<object>()
