@@ -1,3 +1,4 @@
+import { plainLine } from '../../runtime/core/plainLine.ts'
 import type { Answer, Situation } from './schema.ts'
 
 /** Why a model's answer was not used. Programs match on these; never rename one. */
@@ -71,12 +72,6 @@ export const MAX_REASON_LENGTH = 280
  */
 export function cleanReason(text: string): string {
   // Cut first as well: a completion can be megabytes, and only its beginning can be kept.
-  const clean = text
-    .slice(0, 4 * MAX_REASON_LENGTH)
-    .replaceAll(/[\p{C}\p{Z}]+/gu, ' ')
-    .replaceAll(/["“”„«»]/g, "'")
-    .trim()
-  const characters = [...clean]
-  if (characters.length <= MAX_REASON_LENGTH) return clean
-  return `${characters.slice(0, MAX_REASON_LENGTH - 1).join('')}…`
+  const start = text.slice(0, 4 * MAX_REASON_LENGTH).replaceAll(/["“”„«»]/g, "'")
+  return plainLine(start, MAX_REASON_LENGTH)
 }

@@ -1,4 +1,5 @@
 import { type AbiItem, decodeErrorResult, type Hex, parseAbi, size, slice } from 'viem'
+import { plainLine } from '../../runtime/core/plainLine.ts'
 import { assertArtifact } from '../contracts/artifacts/Assert.ts'
 import { batchAccountArtifact } from '../contracts/artifacts/BatchAccount.ts'
 import { flashRepayArtifact } from '../contracts/artifacts/FlashRepay.ts'
@@ -40,6 +41,9 @@ const PANICS: Readonly<Record<string, string>> = {
   81: 'call of an uninitialised function',
 }
 
+/** The most characters that are kept of a contract's own words. */
+const MAX_TEXT = 120
+
 /** Errors that carry errors may be nested; a hostile contract must not make this endless. */
 const MAX_DEPTH = 3
 
@@ -47,7 +51,7 @@ const MAX_DEPTH = 3
  * Revert data as one line for a person: errors of our contracts with their values, Aave's numbers and Uniswap's
  * letters with their meaning, panics by name. Never throws; what is unknown is said to be.
  *
- * Text in it comes from contracts, which may be anybody's: it is quoted, shortened and freed of control characters.
+ * Text in it comes from contracts, which may be anybody's: it is quoted, shortened and freed of what cannot be seen.
  *
  * @param data what a call returned when it reverted
  * @example decodeRevert('0x08c379a0…') // '35 HEALTH_FACTOR_LOWER_THAN_LIQUIDATION_THRESHOLD'
@@ -70,7 +74,9 @@ function decodeAt(data: Hex, depth: number): string {
     const text =
       input.type === 'bytes' && depth < MAX_DEPTH && size(value as Hex) >= 4
         ? decodeAt(value as Hex, depth + 1)
-        : String(value)
+        : typeof value === 'string' && input.type === 'string'
+          ? explainString(value)
+          : String(value)
     return input.name === undefined || input.name === '' ? text : `${input.name}: ${text}`
   })
   return `${abiItem.name}(${values.join(', ')})`
@@ -91,7 +97,6 @@ function explainString(text: string): string {
   if (aave !== undefined) return `${text} ${aave}`
   const uniswap = uniswapErrors[text]
   if (uniswap !== undefined) return `${text}: ${uniswap}`
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is to be removed.
-  const clean = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ').trim()
-  return `"${clean.length <= 120 ? clean : `${clean.slice(0, 119)}…`}"`
+  // The quotation marks around it must be the only ones, or it could go on as if it were ours.
+  return `"${plainLine(text.slice(0, 4 * MAX_TEXT).replaceAll(/["“”„«»]/g, "'"), MAX_TEXT)}"`
 }

@@ -1,3 +1,4 @@
+import { plainLine } from '../../runtime/core/plainLine.ts'
 import { decodeRevert } from './decodeRevert.ts'
 import type { CallFrame } from './wire.ts'
 
@@ -26,5 +27,5 @@ export function explainTrace(root: CallFrame): string {
 function plain(error: string): string {
   if (/out ?of ?gas/i.test(error)) return 'out of gas'
   if (/revert/i.test(error)) return 'reverted without a reason'
-  return error.replace(/[^\x20-\x7e]+/g, ' ').slice(0, 120)
+  return plainLine(error, 120)
 }

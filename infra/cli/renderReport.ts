@@ -2,7 +2,7 @@ import { formatEther, parseEther } from 'viem'
 import { intentId, type RunId } from '../../runtime/core/ids.ts'
 import type { Fate } from '../world/measurePlay.ts'
 import { money } from './money.ts'
-import type { OutcomeReport, Report, TransactionReport } from './report.ts'
+import { type OutcomeReport, type Report, SEPARATOR, type TransactionReport } from './report.ts'
 import { paint } from './terminal.ts'
 
 const factor = (text: string): string => (text === 'none' ? text : text.slice(0, text.indexOf('.') + 4))
@@ -68,7 +68,7 @@ function actions(report: Report): string[] {
       const transaction = report.transactions.find((candidate) => candidate.intentId === intent)
       return [
         `  ${paint('bold', `block ${decision.block}  ${decision.intent}`, process.stdout)}  ${decision.verdict}`,
-        ...decision.reason.split(' | ').flatMap(wrapped),
+        ...decision.reason.split(SEPARATOR).flatMap(wrapped),
         ...(transaction === undefined ? [] : transactionLines(transaction)),
         '',
       ]

@@ -115,6 +115,9 @@ function holds(rule: PassRule, guarded: Fate, twin: Fate, attempts: readonly Att
 const parseSigned = (text: string): bigint =>
   text.startsWith('-') ? -parseDecimal(text.slice(1), 8) : parseDecimal(text, 8)
 
+/** Between a decision's reason and each denial after it. */
+export const SEPARATOR = ' | '
+
 function decisionReport(run: RunRecord, intent: IntentRecord | undefined): DecisionReport {
   const { decision } = run
   const verdict = verdictOf(intent)
@@ -127,7 +130,10 @@ function decisionReport(run: RunRecord, intent: IntentRecord | undefined): Decis
     reason: [
       decision?.reason ?? 'the run failed before it decided',
       ...denied.map((finding) => `${finding.code}: ${finding.message}`),
-    ].join(' | '),
+    ]
+      // A model's or a contract's words must not pass for a finding of their own.
+      .map((part) => part.replaceAll(SEPARATOR, ' / '))
+      .join(SEPARATOR),
     candidates: decision?.candidates ?? 0,
   }
 }

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { InvalidInputError, RialtoError } from '../../runtime/core/errors.ts'
-import { explain, outliveReaders, paint } from './terminal.ts'
+import { explain, outliveReaders, paint, printable } from './terminal.ts'
 
 describe('outliveReaders', () => {
   /** A process whose streams can break. */
@@ -52,6 +52,24 @@ describe('paint', () => {
       if (before === undefined) delete process.env.NO_COLOR
       else process.env.NO_COLOR = before
     }
+  })
+})
+
+describe('printable', () => {
+  it('keeps lines, tabs, every script and our own colours', () => {
+    const text = 'eins\n\tzwei\nسلام، می‌خواهم 👩‍🚀 \u001b[31mx\u001b[0m'
+    expect(printable(text)).toBe(text)
+  })
+
+  it.each([
+    ['a title', '\u001b]0;owned\u0007', '\ufffd]0;owned\ufffd'],
+    ['a cleared screen', '\u001b[2J\u001b[H', '\ufffd[2J\ufffd[H'],
+    ['concealed and blinking text', '\u001b[8m\u001b[5m', '\ufffd[8m\ufffd[5m'],
+    ['a carriage return over what was said', 'denied\rallowed', 'denied\ufffdallowed'],
+    ['an eight-bit control sequence', '\u009b2J', '\ufffd2J'],
+    ['text turned around', '\u202edlog', '\ufffddlog'],
+  ])('shows %s and does not let it happen', (_, text, shown) => {
+    expect(printable(text)).toBe(shown)
   })
 })
 

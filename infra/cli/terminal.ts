@@ -19,9 +19,30 @@ export function paint(colour: Colour, text: string, stream: NodeJS.WriteStream =
   return `\u001b[${COLOURS[colour]}m${text}\u001b[0m`
 }
 
+/** The sequences that {@link paint} writes: the only ones that may reach a terminal. */
+const PAINTED = new RegExp(`(\u001b\\[(?:0|${Object.values(COLOURS).join('|')})m)`)
+
+/**
+ * What a terminal would obey or a reader be deceived by: control characters but line breaks and tabs, marks that turn
+ * text around, separators that some terminals break lines at, and tag characters, which hide text.
+ */
+const DRIVING = /[^\P{Cc}\n\t]|[\u202a-\u202e\u2066-\u2069\p{Zl}\p{Zp}\u{e0000}-\u{e007f}]/gu
+
+/**
+ * Text that may be shown, whoever wrote it: a model's answer keeps its lines and every script's letters, and what
+ * would drive the terminal is shown as U+FFFD. Text that belongs on one line goes through `plainLine` before.
+ *
+ * @example printable('\u001b]0;owned\u0007fine\n') // '\ufffd]0;owned\ufffdfine\n'
+ */
+export const printable = (text: string): string =>
+  text
+    .split(PAINTED)
+    .map((part, index) => (index % 2 === 1 ? part : part.replaceAll(DRIVING, '\ufffd')))
+    .join('')
+
 export const processTerminal: Terminal = {
-  out: (text) => process.stdout.write(`${text}\n`),
-  note: (text) => process.stderr.write(`${text}\n`),
+  out: (text) => process.stdout.write(`${printable(text)}\n`),
+  note: (text) => process.stderr.write(`${printable(text)}\n`),
   async step(name, work, describe) {
     const start = performance.now()
     const seconds = () => `${((performance.now() - start) / 1000).toFixed(1)} s`

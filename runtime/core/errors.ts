@@ -1,3 +1,5 @@
+import { plainLine } from './plainLine.ts'
+
 /**
  * What every error of Rialto carries besides its message.
  *
@@ -43,9 +45,9 @@ export class RialtoError extends Error {
     this.details = parameters.details ?? {}
   }
 
-  /** The message and what to do, as one line. */
+  /** The message and what to do, as one line. Text from outside in it can drive no terminal. */
   toLine(): string {
-    return this.fix === undefined ? this.message : `${this.message} ${this.fix}`
+    return plainLine(this.fix === undefined ? this.message : `${this.message} ${this.fix}`)
   }
 }
 
@@ -75,11 +77,17 @@ export function describeError(error: unknown): string {
   if (error instanceof Error) {
     const { shortMessage, details } = error as { shortMessage?: unknown; details?: unknown }
     if (typeof shortMessage === 'string')
-      return [shortMessage, typeof details === 'string' && details !== shortMessage ? `(${details})` : '']
-        .join(' ')
-        .trim()
-        .split('\n')[0] as string
-    return (error.message.split('\n')[0] as string) || error.name
+      return firstLine(
+        [shortMessage, typeof details === 'string' && details !== shortMessage ? `(${details})` : ''].join(
+          ' ',
+        ),
+      )
+    return firstLine(error.message) || error.name
   }
-  return String(error)
+  return plainLine(String(error), MAX_FOREIGN)
 }
+
+/** The most characters that are told of an error that is not ours: its words may be anybody's. */
+const MAX_FOREIGN = 500
+
+const firstLine = (text: string): string => plainLine(text.trim().split('\n')[0] ?? '', MAX_FOREIGN)
