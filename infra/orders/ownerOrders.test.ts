@@ -1,0 +1,97 @@
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { agentId } from '../../runtime/core/ids.ts'
+import { giveOwnerOrder, openOrders } from './ownerOrders.ts'
+
+const guardian = agentId('guardian')
+const account = '0x00000000000000000000000000000000000000A1'
+const other = '0x00000000000000000000000000000000000000B2'
+
+let directory: string
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'rialto-orders-'))
+})
+afterEach(() => {
+  rmSync(directory, { recursive: true, force: true })
+})
+
+const file = () => join(directory, 'orders.jsonl')
+const say = (scope: Parameters<typeof giveOwnerOrder>[1]['scope'], state: 'active' | 'reducing' | 'halted') =>
+  giveOwnerOrder(directory, { scope, state, reason: 'a test' })
+
+describe('the orders of an owner', () => {
+  it('are active where nothing was said', () => {
+    expect(openOrders(directory).stateFor({ agent: guardian, account })).toBe('active')
+  })
+
+  it('are seen by whoever has the folder open already', () => {
+    const orders = openOrders(directory)
+    expect(orders.stateFor({ agent: guardian })).toBe('active')
+    say('all', 'halted')
+    expect(orders.stateFor({ agent: guardian })).toBe('halted')
+    say('all', 'active')
+    expect(orders.stateFor({ agent: guardian })).toBe('active')
+  })
+
+  it('hold for the one that they name, and the strictest counts', () => {
+    const orders = openOrders(directory)
+    say({ account }, 'reducing')
+    expect(orders.stateFor({ agent: guardian, account })).toBe('reducing')
+    expect(orders.stateFor({ agent: guardian, account: other })).toBe('active')
+    say({ agent: guardian }, 'halted')
+    expect(orders.stateFor({ agent: guardian, account })).toBe('halted')
+    expect(orders.stateFor({ agent: 'another', account })).toBe('reducing')
+    expect(orders.stateFor({ account: account.toLowerCase() as typeof account })).toBe('reducing')
+    say({ agent: guardian }, 'active')
+    expect(orders.stateFor({ agent: guardian, account })).toBe('reducing')
+    expect(orders.list()).toMatchObject([{ scope: { account }, state: 'reducing' }])
+  })
+
+  it('are all taken back by one to all', () => {
+    say({ account }, 'halted')
+    say({ agent: guardian }, 'reducing')
+    say('all', 'active')
+    expect(openOrders(directory).stateFor({ agent: guardian, account })).toBe('active')
+    expect(openOrders(directory).list()).toEqual([])
+  })
+
+  it('are for their owner alone', () => {
+    say('all', 'halted')
+    expect(statSync(file()).mode & 0o777).toBe(0o600)
+  })
+
+  it('survive a line that a crash cut off, which nobody was told of', () => {
+    say('all', 'halted')
+    appendFileSync(file(), '{"scope":"all","state":"act')
+    expect(openOrders(directory).stateFor({})).toBe('halted')
+    say({ account }, 'reducing')
+    expect(openOrders(directory).stateFor({ account })).toBe('halted')
+    say('all', 'active')
+    expect(openOrders(directory).stateFor({ account })).toBe('active')
+  })
+
+  it.each([
+    ['an edited line', '{"scope":"all","state":"on","reason":"","at":""}\n'],
+    ['what is no order', '[]\n'],
+    ['what is no JSON', 'halt everything\n'],
+  ])('say so of %s, every time', (_what, text) => {
+    writeFileSync(file(), text, { mode: 0o600 })
+    const orders = openOrders(directory)
+    for (let look = 0; look < 2; look++)
+      expect(() => orders.stateFor({})).toThrow(expect.objectContaining({ code: 'ORDERS_CORRUPT' }))
+  })
+
+  it('say so when they cannot be written', () => {
+    rmSync(directory, { recursive: true })
+    expect(() => say('all', 'halted')).toThrow(expect.objectContaining({ code: 'ORDERS_UNWRITABLE' }))
+  })
+
+  it('say so when they cannot be read', () => {
+    mkdirSync(file())
+    expect(() => openOrders(directory).stateFor({})).toThrow(
+      expect.objectContaining({ code: 'ORDERS_UNREADABLE' }),
+    )
+  })
+})

@@ -1,0 +1,178 @@
+import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { type Address, isAddress, isAddressEqual } from 'viem'
+import { z } from 'zod'
+import type { AgentId } from '../../runtime/core/ids.ts'
+import type { TradingState } from '../../runtime/core/verdict.ts'
+import { OrdersError } from './errors.ts'
+
+/** Who an order is for. */
+export type OrderScope = 'all' | { readonly agent: AgentId } | { readonly account: Address }
+
+/** What an owner said. `at` is ISO 8601. */
+export type OwnerOrder = {
+  readonly scope: OrderScope
+  readonly state: TradingState
+  readonly reason: string
+  readonly at: string
+}
+
+const scope = z.union([
+  z.literal('all'),
+  z.strictObject({ agent: z.string().transform((text) => text as AgentId) }),
+  z.strictObject({
+    account: z
+      .string()
+      .refine((text) => isAddress(text, { strict: false }))
+      .transform((text) => text as Address),
+  }),
+])
+const line = z.strictObject({
+  scope,
+  state: z.enum(['active', 'reducing', 'halted']),
+  reason: z.string(),
+  at: z.string(),
+})
+
+const FILE = 'orders.jsonl'
+const STRICTNESS: readonly TradingState[] = ['active', 'reducing', 'halted']
+
+/** The orders of a folder, read anew whenever somebody has given one. */
+export type OwnerOrders = {
+  /**
+   * The strictest of what was last said to all, to the agent and to the account. `active` where nothing was said.
+   *
+   * @throws {OrdersError} when the file cannot be read or was edited: whoever asks must then take it for `halted`.
+   */
+  stateFor(target: { readonly agent?: AgentId | string; readonly account?: Address }): TradingState
+  /** Every order that holds, in the order it was given. */
+  list(): readonly OwnerOrder[]
+}
+
+/**
+ * The kill switch: orders of the owner in a file of their own, which nothing stands behind but the disk. It holds when
+ * the database, the queue and every worker are down, and the signer and the protector look at it before they act.
+ *
+ * @param directory the runtime's folder (`.rialto`)
+ * @example openOrders('.rialto').stateFor({ agent: 'guardian' }) // 'active'
+ */
+export function openOrders(directory: string): OwnerOrders {
+  const path = join(directory, FILE)
+  let seen = ''
+  let orders: readonly OwnerOrder[] = []
+
+  /** One `stat` where nothing was said since. */
+  function current(): readonly OwnerOrder[] {
+    const state = statOf(path)
+    if (state === seen) return orders
+    orders = state === '' ? [] : parse(path)
+    seen = state
+    return orders
+  }
+
+  return {
+    list: () => current().filter(({ state }) => state !== 'active'),
+    stateFor(target) {
+      const said = current().flatMap(({ scope: whom, state }) => (concerns(whom, target) ? [state] : []))
+      return said.reduce<TradingState>(
+        (strictest, state) => (STRICTNESS.indexOf(state) > STRICTNESS.indexOf(strictest) ? state : strictest),
+        'active',
+      )
+    },
+  }
+}
+
+/**
+ * Writes an order, and returns when it is on the disk. Said to all, `active` takes back every order before it: what
+ * was said to one agent or account as well.
+ *
+ * @throws {OrdersError} when it cannot be written.
+ * @example giveOwnerOrder('.rialto', { scope: 'all', state: 'halted', reason: 'a bad feeling' })
+ */
+export function giveOwnerOrder(directory: string, order: Omit<OwnerOrder, 'at'>): OwnerOrder {
+  const path = join(directory, FILE)
+  const given = { ...order, at: new Date().toISOString() }
+  try {
+    const isNew = statOf(path) === ''
+    // A line that a crash cut off is closed first, so that it spoils nothing but itself.
+    const torn = !isNew && !readFileSync(path, 'utf8').endsWith('\n')
+    const fd = openSync(path, 'a', 0o600)
+    try {
+      writeSync(fd, `${torn ? '\n' : ''}${JSON.stringify(given)}\n`)
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+    if (isNew) syncFolder(path)
+  } catch (error) {
+    throw new OrdersError('ORDERS_UNWRITABLE', path, (error as NodeJS.ErrnoException).code ?? 'unknown error')
+  }
+  return given
+}
+
+/** Something that changes whenever the file does; empty when there is none. */
+function statOf(path: string): string {
+  try {
+    const stat = statSync(path, { bigint: true, throwIfNoEntry: false })
+    return stat === undefined ? '' : `${stat.ino}.${stat.size}.${stat.mtimeNs}`
+  } catch (error) {
+    throw new OrdersError('ORDERS_UNREADABLE', path, (error as NodeJS.ErrnoException).code ?? 'unknown error')
+  }
+}
+
+/** The last order of each scope, in the order of the file. */
+function parse(path: string): readonly OwnerOrder[] {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new OrdersError('ORDERS_UNREADABLE', path, (error as NodeJS.ErrnoException).code ?? 'unknown error')
+  }
+  const holding = new Map<string, OwnerOrder>()
+  const lines = text.split('\n')
+  for (const [index, raw] of lines.entries()) {
+    // What has no end of line was cut off before whoever gave it was told that it holds.
+    if (raw === '' || index === lines.length - 1) continue
+    const order = parseLine(raw)
+    if (order === null) {
+      // Closed by the next writer: a torn line that nobody was told of.
+      if (isTorn(raw)) continue
+      throw new OrdersError('ORDERS_CORRUPT', path, `line ${index + 1}`)
+    }
+    if (order.scope === 'all' && order.state === 'active') holding.clear()
+    const key = keyOf(order.scope)
+    holding.delete(key)
+    holding.set(key, order)
+  }
+  return [...holding.values()]
+}
+
+function parseLine(raw: string): OwnerOrder | null {
+  try {
+    const result = line.safeParse(JSON.parse(raw))
+    return result.success ? result.data : null
+  } catch {
+    // No JSON: torn, or edited. The caller tells which.
+    return null
+  }
+}
+
+const isTorn = (raw: string): boolean => raw.startsWith('{') && !raw.endsWith('}')
+
+const keyOf = (whom: OrderScope): string =>
+  whom === 'all' ? 'all' : 'agent' in whom ? `agent ${whom.agent}` : `account ${whom.account.toLowerCase()}`
+
+function concerns(whom: OrderScope, target: Parameters<OwnerOrders['stateFor']>[0]): boolean {
+  if (whom === 'all') return true
+  if ('agent' in whom) return whom.agent === target.agent
+  return target.account !== undefined && isAddressEqual(whom.account, target.account)
+}
+
+function syncFolder(path: string): void {
+  const fd = openSync(dirname(path), 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
