@@ -9,7 +9,11 @@ import type { Runtime } from './runtime.ts'
  *
  * @throws {BlockGoneError} when the chain no longer knows the block.
  */
-export async function observe(runtime: Runtime, agent: Agent, block: BlockRef): Promise<Snapshot> {
+export async function observe(
+  runtime: Pick<Runtime, 'chain' | 'book' | 'policyOf'>,
+  agent: Pick<Agent, 'id' | 'account' | 'watch'>,
+  block: BlockRef,
+): Promise<Snapshot> {
   const { oracle, riskReducing } = runtime.policyOf(agent.id)
   // A snapshot marks what not even a rescue may trust; the guards apply the tighter bound to everything else.
   const loosest =

@@ -8,9 +8,12 @@ import type { Policy } from '../guards/policy.ts'
 import { encodeIntent } from '../protocols/encodeIntent.ts'
 import { encodeExecute } from '../protocols/rialto/encode.ts'
 import { ContractsMissingError } from './errors.ts'
-import { planFees } from './fees.ts'
+import { type Fees, outbid, planFees } from './fees.ts'
 import { encodeProbe, measureEffects, type Probe, probesFor } from './probe.ts'
 import type { Runtime } from './runtime.ts'
+
+/** What a simulation needs of the world. */
+export type SimulationRuntime = Pick<Runtime, 'chain' | 'book' | 'blockSeconds' | 'explainRevert'>
 
 /** A plan that ran to its end, or the reason why it did not. */
 export type Simulation =
@@ -23,12 +26,15 @@ export type Simulation =
  * Two passes of `eth_simulateV1`: the first shows by its logs which accounts and allowances the transaction
  * touches, the second runs it between two readings of every one of them. The imagined block is the next one
  * (its time and its base fee), so that interest accrues as it will.
+ *
+ * @param earlier fees that are on the plan's nonce already, which it has to outbid
  */
 export async function simulate(
-  runtime: Runtime,
-  intent: IntentRecord,
+  runtime: SimulationRuntime,
+  intent: Pick<IntentRecord, 'id' | 'account' | 'action'>,
   snapshot: Snapshot,
   policy: Policy,
+  earlier: readonly Fees[] = [],
 ): Promise<Simulation> {
   const { account } = intent
   const byPolicy = snapshot.block.number + BigInt(policy.lastValidBlocks)
@@ -74,7 +80,7 @@ export async function simulate(
     calls,
     delegateTo: delegated ? null : batchAccount,
     gasLimit: gasLimit(effects.gasUsed),
-    ...planFees(intent.action, snapshot, policy),
+    ...outbid(planFees(intent.action, snapshot, policy), earlier, policy.replacement.bump),
     block: { number: snapshot.block.number, hash: snapshot.block.hash },
     lastValidBlock,
     policyVersion: policy.version,
@@ -91,11 +97,11 @@ const AUTHORISATION_GAS = 12_500n
  */
 const gasLimit = (gasUsed: bigint): bigint => (gasUsed * 13n) / 10n
 
-function reasonOf(runtime: Runtime, call: SimulatedCall | undefined): string {
+function reasonOf(runtime: Pick<Runtime, 'explainRevert'>, call: SimulatedCall | undefined): string {
   return call === undefined ? 'the node gave no result' : runtime.explainRevert(call.returnData)
 }
 
-function requireContracts(runtime: Runtime): NonNullable<Runtime['book']['rialto']> {
+function requireContracts(runtime: Pick<Runtime, 'book'>): NonNullable<Runtime['book']['rialto']> {
   const { rialto } = runtime.book
   if (rialto === undefined) throw new ContractsMissingError(runtime.book.chainId)
   return rialto
