@@ -6,6 +6,7 @@ import type { Address } from 'viem'
 import type { Logger, SignedTransaction, Signer } from '../../runtime/core/ports.ts'
 import { entryPoint } from '../process/entryPoint.ts'
 import { SignerError } from './errors.ts'
+import { type PassphraseChannel, passphraseHandOver, type SignerPassphrase } from './keystore/handOver.ts'
 import {
   type Answer,
   decodeLine,
@@ -17,7 +18,9 @@ import {
   type StartParameters,
 } from './messages.ts'
 
-export type CreateSignerProcessParameters = StartParameters & {
+export type CreateSignerProcessParameters = Omit<StartParameters, 'passphrase'> & {
+  /** Left out: the one that lies beside the keys. */
+  readonly passphrase?: SignerPassphrase
   /** Told when the process ended by itself, and of a ledger that a crash had cut off. */
   readonly logger?: Pick<Logger, 'warn'>
   /** Milliseconds within which the process must answer; then it is killed. Default 20,000. */
@@ -40,7 +43,8 @@ export type SignerProcess = Signer & {
  * come back. Its environment is empty but for `PATH`, and it writes to neither stdout nor stderr.
  *
  * When the process dies, what was asked of it is rejected at once with `SIGNER_GONE`, which is retryable: the ledger
- * makes the same request give the same bytes. The next request starts it again, bound to the same parameters.
+ * makes the same request give the same bytes. The next request starts it again, bound to the same parameters; unless
+ * its passphrase could be read only once, since nobody here has kept it: then the next request says so.
  *
  * It protects the keys and what may be signed from a parent that is compromised *later*, by what it reads or by a
  * model. A parent that is compromised before it starts the signer chooses the policy itself; against that the signer
@@ -53,31 +57,40 @@ export type SignerProcess = Signer & {
  * const account = signer.addressOf('guarded')
  */
 export async function createSignerProcess(parameters: CreateSignerProcessParameters): Promise<SignerProcess> {
-  const { logger, timeout = 20_000, directory, ...rest } = parameters
-  const start: StartParameters = { ...rest, directory: resolve(directory) }
+  const { logger, timeout = 20_000, directory, passphrase, ...rest } = parameters
+  const handOver = passphraseHandOver(passphrase)
   let closed = false
   let connection: Promise<Connection> | null = null
   let pid: number | null = null
 
-  function connect(): Promise<Connection> {
-    if (closed) return Promise.reject(gone('it was closed'))
-    connection ??= openConnection(timeout, (why) => {
+  async function open(): Promise<Connection> {
+    const { source, channel } = handOver()
+    const start: StartParameters = {
+      ...rest,
+      directory: resolve(directory),
+      ...(source === undefined ? {} : { passphrase: source }),
+    }
+    const opened = await openConnection(timeout, channel, (why) => {
       connection = null
       pid = null
       if (!closed) logger?.warn({ why }, 'The signer process ended; the next request starts it again.')
-    }).then(async (opened) => {
-      pid = opened.pid
-      const started = (await opened.call('start', start).catch(async (error: unknown) => {
-        await opened.close()
-        throw error
-      })) as Started
-      if (started.ledger.tornBytes > 0)
-        logger?.warn(
-          { tornBytes: started.ledger.tornBytes },
-          'A crash had cut off the last entry of the signer’s ledger before it was acknowledged; it was removed.',
-        )
-      return { ...opened, started }
     })
+    pid = opened.pid
+    const started = (await opened.call('start', start).catch(async (error: unknown) => {
+      await opened.close()
+      throw error
+    })) as Started
+    if (started.ledger.tornBytes > 0)
+      logger?.warn(
+        { tornBytes: started.ledger.tornBytes },
+        'A crash had cut off the last entry of the signer’s ledger before it was acknowledged; it was removed.',
+      )
+    return { ...opened, started }
+  }
+
+  function connect(): Promise<Connection> {
+    if (closed) return Promise.reject(gone('it was closed'))
+    connection ??= open()
     return connection
   }
 
@@ -124,13 +137,15 @@ type Connection = {
 /** Starts the child. `onGone` is called once, when it has ended for whatever reason. */
 async function openConnection(
   timeout: number,
+  channel: PassphraseChannel | null,
   onGone: (why: string) => void,
 ): Promise<Omit<Connection, 'started'>> {
   const { path, execArgv } = entryPoint(import.meta.url, './main')
   const child = spawn(process.execPath, [...execArgv, path], {
-    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe', ...(channel === null ? [] : [channel.stdio])],
     env: process.env.PATH === undefined ? {} : { PATH: process.env.PATH },
   })
+  channel?.spawned(child)
   const pipe = child.stdio[3] as Duplex
   const waiting = new Map<
     number,

@@ -8,7 +8,7 @@ import type { SignRequest } from '../../runtime/core/ports.ts'
 import { MAX_UINT256, wei } from '../../runtime/core/units.ts'
 import type { Policy } from '../../runtime/guards/policy.ts'
 import { SignerError, type SignerErrorCode, signerErrorCodes } from './errors.ts'
-import type { PassphraseSource } from './keystore.ts'
+import type { PassphraseSource } from './keystore/passphrase.ts'
 
 // What goes over the pipe between a process and its signer: one JSON object a line, bigints as {"$bigint":"…"}.
 
@@ -21,7 +21,7 @@ export type SignerAccount = {
   readonly label: string
   /**
    * `derived` is for the local world (chain 31337) alone: made of the seed, so everybody who knows it has the key.
-   * `stored` is random, made on the first start.
+   * `stored` is random: made on the first start, or by `rialto wallet`.
    */
   readonly key: { readonly kind: 'derived'; readonly seed: string } | { readonly kind: 'stored' }
   /** Under which it may sign. Bound for the life of the process. */
@@ -36,6 +36,7 @@ export type StartParameters = {
   readonly genesisHash: Hash
   readonly book: AddressBook
   readonly accounts: readonly SignerAccount[]
+  /** Of the keystore. Left out: the one that lies beside the keys. */
   readonly passphrase?: PassphraseSource
 }
 

@@ -7,7 +7,9 @@ import { knownContracts } from '../../runtime/protocols/contracts.ts'
 import { createSigner } from './createSigner.ts'
 import { deriveKey } from './deriveKey.ts'
 import { SignerError } from './errors.ts'
-import { type KeystoreFolder, openKeystore, SCRYPT_COST } from './keystore.ts'
+import { SCRYPT_COST } from './keystore/keyFile.ts'
+import { isWorldLabel, type KeystoreFolder, listKeys, openKeystore } from './keystore/openKeystore.ts'
+import { madePassphrase, readPassphrase } from './keystore/passphrase.ts'
 import { openLedger } from './ledger.ts'
 import { lockFolder } from './lock.ts'
 import type { SignerAccount, Started, StartParameters } from './messages.ts'
@@ -29,14 +31,13 @@ export type RunningSigner = {
  * @throws {SignerError}
  */
 export async function startSigner(parameters: StartParameters): Promise<RunningSigner> {
-  const { directory, chainId, genesisHash, book, passphrase } = parameters
+  const { directory, chainId, genesisHash, book } = parameters
   checkParameters(parameters)
   const folder = join(directory, 'signer')
   makeFolder(folder)
   const unlock = await lockFolder(join(folder, 'lock'))
   try {
-    const keystore = openKeystore(join(directory, 'keystore'), passphrase)
-    const opened = parameters.accounts.map((account) => ({ ...account, ...openAccount(account, keystore) }))
+    const opened = await openAccounts(parameters)
     const ledger = openLedger(join(folder, 'ledger.jsonl'), { chainId, genesisHash })
     return {
       signer: createSigner({
@@ -87,6 +88,43 @@ function misfit(why: string): never {
   throw new SignerError('SIGNER_CONFIGURATION', why, { fix: 'Correct the configuration and start again.' })
 }
 
+/** Opens the keys, and forgets the passphrase. A signer without accounts needs neither. */
+async function openAccounts(
+  parameters: StartParameters,
+): Promise<readonly (SignerAccount & ReturnType<typeof openAccount>)[]> {
+  const { accounts, directory } = parameters
+  if (accounts.length === 0) return []
+  const folder = join(directory, 'keystore')
+  makeFolder(folder)
+  const keystore = openKeystore(folder, await passphraseOf(parameters, folder))
+  try {
+    return accounts.map((account) => ({ ...account, ...openAccount(account, keystore) }))
+  } finally {
+    keystore.close()
+  }
+}
+
+async function passphraseOf(
+  { passphrase = { kind: 'made' }, accounts, chainId }: StartParameters,
+  folder: string,
+): Promise<Buffer> {
+  if (passphrase.kind !== 'made') return readPassphrase(passphrase)
+  const labels = listKeys(folder).map(({ label }) => label)
+  const stored = accounts.filter(({ key }) => key.kind === 'stored')
+  const missing = stored.find(({ label }) => !labels.includes(label))
+  if (missing !== undefined && chainId !== LOCAL_CHAIN)
+    throw new SignerError(
+      'KEYSTORE',
+      `There is no key for "${missing.label}", and no passphrase to make one.`,
+      {
+        fix: `Run rialto wallet create --label ${missing.label}`,
+      },
+    )
+  // Keys of a wallet have a passphrase of their own: that it does not lie here is no loss to the local world's.
+  const needIt = labels.filter((label) => stored.length > 0 || isWorldLabel(label))
+  return madePassphrase(folder, needIt.length === 0)
+}
+
 function openAccount(
   { label, key }: SignerAccount,
   keystore: KeystoreFolder,
@@ -101,7 +139,8 @@ function openAccount(
   const slot = `${label}.${key.seed}`
   const privateKey = deriveKey({ label, seed: key.seed })
   const stored = keystore.load(slot)
-  if (stored === null) return { account: keystore.store(slot, privateKey, SCRYPT_COST.local), created: true }
+  if (stored === null)
+    return { account: keystore.store({ label: slot, privateKey, cost: SCRYPT_COST.local }), created: true }
   if (stored.address === privateKeyToAccount(privateKey).address) return { account: stored, created: false }
   throw new SignerError('KEYSTORE', `The key file of "${slot}" holds another key than the seed gives.`, {
     fix: 'Move the file elsewhere.',
