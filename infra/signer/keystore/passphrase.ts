@@ -139,21 +139,21 @@ export function requireDescriptor(fd: number): Stats {
   return stats
 }
 
-/** Of a pipe that was inherited, only one end is here. Where the system does not tell, nobody looks. */
+/** Of a pipe that was inherited, the end to write to is elsewhere. Where the system does not tell, nobody looks. */
 function isOwnPipe(fd: number): boolean {
   const folder = '/proc/self/fd'
   if (!existsSync(folder)) return false
-  const target = readlinkSync(join(folder, String(fd)))
-  return readdirSync(folder).some((name) => name !== String(fd) && linkTarget(join(folder, name)) === target)
-}
-
-function linkTarget(path: string): string | null {
-  try {
-    return readlinkSync(path)
-  } catch {
-    // The descriptor with which the folder was listed is closed by now.
-    return null
-  }
+  const pipe = readlinkSync(join(folder, String(fd)))
+  return readdirSync(folder).some((name) => {
+    try {
+      const flags = /^flags:\s+([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${name}`, 'utf8'))?.[1]
+      const isWritten = (Number.parseInt(flags ?? '0', 8) & 0b11) !== 0
+      return isWritten && readlinkSync(join(folder, name)) === pipe
+    } catch {
+      // The descriptor with which the folder was listed is closed by now.
+      return false
+    }
+  })
 }
 
 async function readDescriptor(fd: number): Promise<Buffer> {
