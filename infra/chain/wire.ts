@@ -36,6 +36,27 @@ export const block = z
   })
   .transform((value): BlockRef => value)
 
+/** A transaction by hash. Whether it is in a block is told by number and hash together, or by neither. */
+export const transaction = z
+  .object({ hash, blockNumber: quantity.nullish(), blockHash: hash.nullish() })
+  .refine(({ blockNumber, blockHash }) => (blockNumber == null) === (blockHash == null), 'names half a block')
+  .transform((value) => ({
+    hash: value.hash,
+    block:
+      value.blockNumber == null || value.blockHash == null
+        ? null
+        : { number: value.blockNumber, hash: value.blockHash },
+  }))
+
+/** A transaction of a block: who sent it on which nonce. */
+export type SentTransaction = { readonly hash: Hash; readonly from: Address; readonly nonce: bigint }
+
+/** A block with its transactions. */
+export const fullBlock = z.object({
+  hash,
+  transactions: z.array(z.object({ hash, from: address, nonce: quantity })),
+})
+
 const logs = z.array(z.object({ address, topics: z.array(hash), data: bytes }))
 
 export const receipt = z

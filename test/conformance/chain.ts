@@ -17,7 +17,7 @@ import { assertArtifact } from '../../infra/contracts/artifacts/Assert.ts'
 import { batchAccountArtifact } from '../../infra/contracts/artifacts/BatchAccount.ts'
 import { worldAccounts } from '../../infra/world/accounts.ts'
 import type { TestWorld } from '../../infra/world/testWorld.ts'
-import { BlockGoneError, TransactionRefusedError } from '../../runtime/core/chainErrors.ts'
+import { BlockGoneError, RouteMissingError, TransactionRefusedError } from '../../runtime/core/chainErrors.ts'
 import type { Hash } from '../../runtime/core/ids.ts'
 import type { Chain } from '../../runtime/core/ports.ts'
 import { wei } from '../../runtime/core/units.ts'
@@ -40,6 +40,12 @@ export function chainConformance(world: TestWorld, open: () => Promise<Chain>): 
     await client.setBalance({ address: account.address, value: parseEther('10') })
     await client.mine({ blocks: 1 })
     return account
+  }
+
+  /** Replaces the head by another block, without its transactions. An equal one would have the same hash. */
+  async function reorganise() {
+    await client.setCoinbase({ address: privateKeyToAccount(generatePrivateKey()).address })
+    await world.rpc('anvil_reorg', 1, [])
   }
   const fees = { maxFeePerGas: parseGwei('100'), maxPriorityFeePerGas: 0n, gas: 21_000n } as const
 
@@ -101,7 +107,7 @@ export function chainConformance(world: TestWorld, open: () => Promise<Chain>): 
     await heads.next()
     await client.mine({ blocks: 1 })
     const old = (await heads.next()).value?.head
-    await world.rpc('anvil_reorg', 1, [])
+    await reorganise()
     const change = (await heads.next()).value
     stop.abort()
     expect(change?.head.number).toBe(old?.number)
@@ -319,5 +325,132 @@ export function chainConformance(world: TestWorld, open: () => Promise<Chain>): 
     const receipt = await chain.receipt(hash)
     expect(receipt?.status).toBe('reverted')
     expect(await chain.revertReason(hash)).toBe('26 INVALID_AMOUNT')
+  })
+
+  test('a transaction is nowhere, then in a pool, then in a block, and after a reorganisation no more', async () => {
+    const chain = await open()
+    const account = await freshAccount()
+    const raw = await account.signTransaction({
+      chainId: chain.chainId,
+      type: 'eip1559',
+      to: COUNTER,
+      nonce: 0,
+      ...fees,
+      gas: 60_000n,
+    })
+    const hash = keccak256(raw)
+    expect(await chain.transaction(hash)).toBeNull()
+    await chain.sendRaw(raw)
+    expect(await chain.transaction(hash)).toEqual({ block: null })
+    await client.mine({ blocks: 1 })
+    const { number, hash: block } = await chain.head()
+    expect(await chain.transaction(hash)).toEqual({ block: { number, hash: block } })
+    await reorganise()
+    expect((await chain.transaction(hash))?.block?.hash).not.toBe(block)
+    expect(await chain.receipt(hash)).toBeNull()
+  })
+
+  test('the transaction that used a nonce is found, however many blocks ago', async () => {
+    const chain = await open()
+    const account = await freshAccount()
+    const mined: { hash: Hash; block: { number: bigint; hash: Hash } }[] = []
+    const before = await chain.head()
+    // Two in one block, then one each after gaps of several lengths.
+    for (const [nonce, gap] of [0, 1, 2, 7, 40].entries()) {
+      if (gap > 1) await client.mine({ blocks: gap - 1 })
+      const hash = await chain.sendRaw(
+        await account.signTransaction({
+          chainId: chain.chainId,
+          type: 'eip1559',
+          to: COUNTER,
+          nonce,
+          ...fees,
+          gas: 60_000n,
+        }),
+      )
+      if (nonce === 0) {
+        mined.push({ hash, block: { number: 0n, hash: UNKNOWN_HASH } })
+        continue
+      }
+      await client.mine({ blocks: 1 })
+      const { number, hash: block } = await chain.head()
+      mined.push({ hash, block: { number, hash: block } })
+    }
+    mined[0] = { hash: mined[0]?.hash as Hash, block: mined[1]?.block as { number: bigint; hash: Hash } }
+    await client.mine({ blocks: 3 })
+    const at = await chain.head()
+    for (const [nonce, expected] of mined.entries())
+      expect(await chain.transactionAt(account.address, BigInt(nonce), at), `nonce ${nonce}`).toEqual(
+        expected,
+      )
+    expect(await chain.transactionAt(account.address, BigInt(mined.length), at)).toBeNull()
+    expect(await chain.transactionAt(account.address, 0n, before)).toBeNull()
+    // At the very block, and not at its parent.
+    const last = mined.at(-1)
+    const itsBlock = await chain.block(last?.block.number as bigint)
+    expect(await chain.transactionAt(account.address, 4n, itsBlock)).toEqual(last)
+    expect(await chain.transactionAt(account.address, 4n, await chain.block(itsBlock.number - 1n))).toBeNull()
+    expect(await chain.transactionAt(account.address.toLowerCase() as Address, 4n, at)).toEqual(last)
+  })
+
+  test('a nonce that an EIP-7702 authorisation used has no transaction', async () => {
+    const chain = await open()
+    const account = await freshAccount()
+    const authorization = await account.signAuthorization({
+      contractAddress: COUNTER,
+      chainId: chain.chainId,
+      nonce: 1,
+    })
+    const hash = await chain.sendRaw(
+      await account.signTransaction({
+        chainId: chain.chainId,
+        type: 'eip7702',
+        to: account.address,
+        nonce: 0,
+        ...fees,
+        gas: 100_000n,
+        authorizationList: [authorization],
+      }),
+    )
+    await client.mine({ blocks: 2 })
+    const at = await chain.head()
+    expect(await chain.nonce(account.address, at.hash)).toBe(2n)
+    expect((await chain.transactionAt(account.address, 0n, at))?.hash).toBe(hash)
+    expect(await chain.transactionAt(account.address, 1n, at)).toBeNull()
+  })
+
+  test('a nonce at a block that was reorganised away has no answer', async () => {
+    const chain = await open()
+    const account = await freshAccount()
+    await client.mine({ blocks: 1 })
+    const gone = await chain.head()
+    await reorganise()
+    await expect(chain.transactionAt(account.address, 0n, gone)).rejects.toThrow(BlockGoneError)
+  })
+
+  test('the final block is one of the chain, behind its head, and moves with it', async () => {
+    const chain = await open()
+    await client.mine({ blocks: 100 })
+    const final = await chain.finalized()
+    const head = await chain.head()
+    expect(final).toEqual(await chain.block(final?.number ?? -1n))
+    expect(final?.number).toBeLessThan(head.number)
+    await client.mine({ blocks: 10 })
+    expect((await chain.finalized())?.number).toBe((final?.number ?? 0n) + 10n)
+  })
+
+  test('what is to go privately never goes publicly', async () => {
+    const chain = await open()
+    const account = await freshAccount()
+    const raw = await account.signTransaction({
+      chainId: chain.chainId,
+      type: 'eip1559',
+      to: COUNTER,
+      nonce: 0,
+      ...fees,
+      gas: 60_000n,
+    })
+    await expect(chain.sendRaw(raw, 'private')).rejects.toThrow(RouteMissingError)
+    expect(await chain.transaction(keccak256(raw))).toBeNull()
   })
 }
