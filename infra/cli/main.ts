@@ -10,6 +10,7 @@ const commands: ReadonlyMap<string, CommandLoader> = new Map<string, CommandLoad
   ['status', async () => (await import('./commands/status.ts')).statusCommand],
   ['halt', async () => (await import('./commands/halt.ts')).haltCommand],
   ['resume', async () => (await import('./commands/halt.ts')).resumeCommand],
+  ['wallet', async () => (await import('./commands/wallet/index.ts')).walletCommand],
   ['inference', async () => (await import('./commands/inference/index.ts')).inferenceCommand],
 ])
 

@@ -55,6 +55,26 @@ const agent = section({
   mode: oneOf(agentModes).optional(),
 })
 
+/** Where the passphrase of the keystore comes from on a real chain. Never the passphrase itself. */
+const passphrase = z.discriminatedUnion(
+  'kind',
+  [
+    section({
+      kind: z.literal('file'),
+      /** From the configuration's folder. Only its owner may read it. */
+      path: words('the path of a file that holds the passphrase'),
+    }),
+    section({ kind: z.literal('prompt') }),
+    section({
+      kind: z.literal('fd'),
+      fd: z
+        .int({ error: expected('an inherited file descriptor, from 3') })
+        .min(3, { error: expected('an inherited file descriptor, from 3') }),
+    }),
+  ],
+  { error: 'is not known: write { kind: "file", path }, { kind: "prompt" } or { kind: "fd", fd }' },
+)
+
 /** The configuration file: `export default defineConfig({ … })`, or the same object as JSON. */
 export const configFile = section({
   chain: z
@@ -79,6 +99,8 @@ export const configFile = section({
   store: section({ databaseUrl: url(urlChecks.database).optional() }).optional(),
   /** Left out: an embedded Valkey. */
   queue: section({ redisUrl: url(urlChecks.redis).optional() }).optional(),
+  /** Left out: on a real chain the passphrase is asked for on the terminal. */
+  signer: section({ passphrase: passphrase.optional() }).optional(),
   /** Where Rialto keeps everything, from the configuration's folder. Left out: `.rialto`. */
   directory: words('the path of a folder').optional(),
 })

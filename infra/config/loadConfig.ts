@@ -55,6 +55,12 @@ export type InferenceConfig = {
   readonly privacy: Privacy
 }
 
+/** Where the keystore's passphrase comes from on a real chain. A file's path is absolute. */
+export type PassphraseConfig =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'fd'; readonly fd: number }
+  | { readonly kind: 'prompt' }
+
 /** The configuration with the environment's overrides, its policies and its address book read. */
 export type Config = {
   /** The file it was read from, absolute. */
@@ -68,6 +74,8 @@ export type Config = {
   readonly store: { readonly databaseUrl: string | null }
   /** Null: an embedded Valkey. */
   readonly queue: { readonly redisUrl: string | null }
+  /** Null: it is asked for on the terminal. */
+  readonly signer: { readonly passphrase: PassphraseConfig | null }
 }
 
 /**
@@ -117,7 +125,14 @@ export async function loadConfig(path?: string, environment: Environment = {}): 
     inference: await resolveInference(content, environment, folder, fail),
     store: { databaseUrl: environment.databaseUrl ?? content.store?.databaseUrl ?? null },
     queue: { redisUrl: environment.redisUrl ?? content.queue?.redisUrl ?? null },
+    signer: { passphrase: passphraseOf(content, folder) },
   }
+}
+
+/** What a configuration file says about the keystore's passphrase. */
+export function passphraseOf(content: ParsedConfigFile, folder: string): PassphraseConfig | null {
+  const said = content.signer?.passphrase ?? null
+  return said?.kind === 'file' ? { kind: 'file', path: resolve(folder, said.path) } : said
 }
 
 /** What cannot be meant, although each value alone is well formed. */
