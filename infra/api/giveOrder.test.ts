@@ -6,7 +6,7 @@ import type { TradingOrder } from './status.ts'
 async function written(order: Pick<TradingOrder, 'agent' | 'state'>): Promise<unknown[]> {
   const orders: unknown[] = []
   const journals = {
-    async setTradingState(...given: [agent: unknown, state: unknown, reason: unknown]) {
+    async setTradingState(...given: [scope: unknown, state: unknown, reason: unknown]) {
       orders.push(given)
     },
   }
@@ -15,14 +15,14 @@ async function written(order: Pick<TradingOrder, 'agent' | 'state'>): Promise<un
 }
 
 it('says a halt to all in one word, and what is for one to that one alone', async () => {
-  expect(await written({ agent: null, state: 'halted' })).toEqual([[null, 'halted', 'why']])
-  expect(await written({ agent: 'a', state: 'active' })).toEqual([['a', 'active', 'why']])
+  expect(await written({ agent: null, state: 'halted' })).toEqual([['all', 'halted', 'why']])
+  expect(await written({ agent: 'a', state: 'active' })).toEqual([[{ agent: 'a' }, 'active', 'why']])
 })
 
 it('says a resumption of all to each as well, who may have been halted by name', async () => {
   expect(await written({ agent: null, state: 'active' })).toEqual([
-    [null, 'active', 'why'],
-    ['a', 'active', 'why'],
-    ['b', 'active', 'why'],
+    ['all', 'active', 'why'],
+    [{ agent: 'a' }, 'active', 'why'],
+    [{ agent: 'b' }, 'active', 'why'],
   ])
 })

@@ -16,7 +16,7 @@ export async function giveOrder(
   { agent, state, reason }: TradingOrder,
   agents: readonly string[],
 ): Promise<void> {
-  await journals.setTradingState(agent === null ? null : agentId(agent), state, reason)
+  await journals.setTradingState(agent === null ? 'all' : { agent: agentId(agent) }, state, reason)
   if (agent !== null || state !== 'active') return
-  for (const id of agents) await journals.setTradingState(agentId(id), state, reason)
+  for (const id of agents) await journals.setTradingState({ agent: agentId(id) }, state, reason)
 }

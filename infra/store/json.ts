@@ -41,6 +41,15 @@ const planSchema = z.object({
   block: z.object({ number: integer, hash }),
   lastValidBlock: integer,
   policyVersion: z.string(),
+  via: z
+    .object({
+      kind: z.literal('roles'),
+      modifier: address,
+      multiSend: address,
+      roleKey: hash,
+      sender: address,
+    })
+    .exactOptional(),
 })
 
 const balanceChangesSchema = z.array(z.object({ token: address, change: integer }))

@@ -176,7 +176,10 @@ export type AttemptRecord = PreparedAttempt & {
   /** Null while `prepared`. */
   readonly raw: Hex | null
   readonly hash: Hash | null
-  /** The block it is in, from `mined` on; null while it is in none. */
+  /**
+   * The block it is in, from `mined` on; null while it is in none. Of one that something outside of Rialto replaced, the
+   * block at which its nonce counts as used.
+   */
   readonly blockNumber: bigint | null
   readonly blockHash: Hash | null
   /** Null until it is settled, and where the chain no longer had the state to measure it in. */

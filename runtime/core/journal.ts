@@ -140,6 +140,12 @@ export class StatusConflictError extends RialtoError {
   }
 }
 
+/** Whom an order of a person is for: one agent, whoever acts on one account, or all. */
+export type TradingScope = 'all' | { readonly agent: AgentId } | { readonly account: Address }
+
+/** One step that an attempt made. `from` null is the beginning. */
+export type AttemptMove = { readonly from: AttemptStatus | null; readonly to: AttemptStatus }
+
 /** What opens a journal for a chain. */
 export type JournalStore = {
   /**
@@ -150,8 +156,8 @@ export type JournalStore = {
    */
   open(chainId: number, genesisHash: Hash): Promise<Journal>
 
-  /** Sets what a person ordered, for all agents (`null`) or one, in every epoch. */
-  setTradingState(agent: AgentId | null, state: TradingState, reason: string): Promise<void>
+  /** Sets what a person ordered, in every epoch. */
+  setTradingState(scope: TradingScope, state: TradingState, reason: string): Promise<void>
 }
 
 /**
@@ -225,10 +231,11 @@ export type Journal = {
    */
   adopt(lease: Lease, attempt: AdoptedAttempt): Promise<AttemptRecord>
   /**
-   * Moves an attempt by one step of the state machine. `broadcast`, `pending` and `unknown` leave one alone that is
-   * further (in a block, or settled), and the same step again changes nothing but the reason. `reorged` of a settled
-   * attempt takes back its settlement, with all that was `replaced` by it: they are `reorged` too, their intents
-   * `signed`, and what they spent is reserved again.
+   * Moves an attempt by one step of the state machine. `broadcast` and `pending` leave one alone that is further (in a
+   * block, or settled), `unknown` one that is settled, `mined` one that is settled in the same block; the same step
+   * again changes nothing but the reason. `reorged` of a settled attempt takes back its settlement, with all that was
+   * `replaced` by it: they are `reorged` too, their intents `signed`, and what they spent is reserved again. What
+   * another attempt of the journal replaced is taken back with that one only.
    */
   advance(id: AttemptId, step: AttemptStep): Promise<AttemptRecord>
   /**
@@ -236,27 +243,41 @@ export type Journal = {
    * `reverted`, `dropped` to `expired` with its nonces free again. Only what is `mined` can be confirmed or fail, and
    * only what is `prepared` can be dropped. All other open attempts on its nonce are `replaced` with it, and intents
    * that have nothing else open are `expired`; so is the intent of a `cancel` that is confirmed. A dropped replacement
-   * leaves intent and nonce to the attempt it was to replace. The same settlement again returns what is stored; a
-   * contradiction throws `StatusConflictError`.
+   * leaves intent and nonce to the attempt it was to replace. What is only `prepared` is left to its signer: it cannot
+   * be `replaced` before it has bytes. The same settlement again returns what is stored, and takes along what was signed
+   * on the nonce since; a contradiction, another block included, throws `StatusConflictError`.
    */
   settle(id: AttemptId, settlement: Settlement): Promise<AttemptRecord>
   /**
    * Something that Rialto never signed was mined on a nonce that the journal holds: all open attempts on it are
-   * `replaced`, their intents `expired`. A second nonce that they held is free again.
+   * `replaced`, their intents `expired` when they have nothing else open. A second nonce that they held is free again.
+   * The block is kept with them, so that `settledFrom` finds them if it leaves the chain.
+   *
+   * @returns all on the nonce that are `replaced`
+   * @throws {StatusConflictError} when an attempt on the nonce is settled as mined.
+   * @throws {InvariantError} when the transaction is an attempt of the journal.
    */
   supersede(outside: OutsideTransaction): Promise<readonly AttemptRecord[]>
   /** Attempts whose outcome is not known (`openStatuses`), oldest nonce first, first on its nonce first. */
   inFlight(account?: Address): Promise<readonly AttemptRecord[]>
-  /** Settled attempts that are in a block from `block` on: a reorganisation may still take them back. */
+  /**
+   * Settled attempts whose `blockNumber` is `block` or higher: a reorganisation may still take them back. It did when the
+   * chain has another block than `blockHash` at that height; a receipt is no proof, since one that was superseded from
+   * outside has none.
+   */
   settledFrom(block: bigint, account?: Address): Promise<readonly AttemptRecord[]>
   /** The nonce after the highest that an attempt of the epoch uses, dropped ones left out; null if there is none. */
   nextNonce(account: Address): Promise<bigint | null>
 
-  /** Of the agent on the account; `inFlight` is the account's, whoever sent it. */
+  /**
+   * Of the agent on the account, whoever's nonces were used (see `senderOf`), and of attempts on it that no agent
+   * is known for: those may be its own, lost in a power cut. `inFlight` is the account's, whoever sent it; `fill` is no
+   * action.
+   */
   history(agent: AgentId, account: Address, since: bigint): Promise<History>
 
-  /** The strictest of what a person ordered for all or for this agent, and what {@link freeze} set in the epoch. */
-  tradingState(agent: AgentId): Promise<TradingState>
+  /** The strictest of what a person ordered for all, this agent or this account, and what `freeze` set in the epoch. */
+  tradingState(agent: AgentId, account: Address): Promise<TradingState>
   /** Lets the agent only reduce risk, in this epoch, until a person sets it, or all agents, `active`. */
   freeze(agent: AgentId, reason: string): Promise<void>
 
@@ -264,5 +285,12 @@ export type Journal = {
   runs(agent?: AgentId): Promise<readonly RunRecord[]>
   intents(agent?: AgentId): Promise<readonly IntentRecord[]>
   attempts(agent?: AgentId): Promise<readonly AttemptRecord[]>
+  /**
+   * How an attempt went: every status that it had, in order, kept for good.
+   *
+   * @throws {UnknownRecordError} when there is no such attempt.
+   * @example await journal.steps(id) // [{ from: null, to: 'prepared' }, { from: 'prepared', to: 'signed' }]
+   */
+  steps(id: AttemptId): Promise<readonly AttemptMove[]>
   counts(): Promise<JournalCounts>
 }

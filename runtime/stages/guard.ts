@@ -18,7 +18,7 @@ export async function guardContext(
   const { journal } = runtime
   const [history, tradingState, attempts] = await Promise.all([
     journal.history(agent.id, agent.account, since > 0n ? since : 0n),
-    journal.tradingState(agent.id),
+    journal.tradingState(agent.id, agent.account),
     journal.inFlight(agent.account),
   ])
   const inert = attempts.filter((attempt) => isInert(attempt, snapshot)).length

@@ -84,7 +84,7 @@ async function whyNotNow(runtime: Runtime, agent: Agent, attempt: AttemptRecord)
   if (plan.policyVersion !== runtime.policyOf(agent.id).version) return 'the policy changed'
   if ((await runtime.chain.nonce(attempt.account, head.hash)) > attempt.nonce)
     return `nonce ${attempt.nonce} was used by another transaction`
-  const state = await runtime.journal.tradingState(agent.id)
+  const state = await runtime.journal.tradingState(agent.id, agent.account)
   if (state === 'active') return null
   const intent = await runtime.journal.intent(attempt.intentId)
   const mayReduce = state === 'reducing' && intent !== null && isRiskReducing(intent.action)

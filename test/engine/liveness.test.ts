@@ -288,7 +288,7 @@ describe('an outcome that nobody knows', () => {
       blockHash: mined.hash,
     })
     expect((await runtime.journal.intent(id))?.status).toBe('deviated')
-    expect(await runtime.journal.tradingState(agent.id)).toBe('reducing')
+    expect(await runtime.journal.tradingState(agent.id, agent.account)).toBe('reducing')
     expect((await act(engine, await engine.moveTo(HUNGRIER))).outcome).toBe('submitted')
     await engine.mine()
   })

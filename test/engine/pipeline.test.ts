@@ -306,7 +306,7 @@ describe('what happened otherwise than promised', () => {
       status: 'confirmed',
     })
     expect((await runtime.journal.intent(id))?.status).toBe('deviated')
-    expect(await runtime.journal.tradingState(agent.id)).toBe('reducing')
+    expect(await runtime.journal.tradingState(agent.id, agent.account)).toBe('reducing')
     expect(
       engine.logger.lines.some(({ level, message }) => level === 'error' && message.startsWith('deviation')),
     ).toBe(true)

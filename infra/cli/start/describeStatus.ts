@@ -48,7 +48,10 @@ export async function describeAgents(session: Described, phase: Status['phase'])
   const [head, inFlight] = await Promise.all([chain.head(), journal.inFlight()])
   const agents = await Promise.all(
     session.agents.map(async ({ agent }) => {
-      const [tradingState, runs] = await Promise.all([journal.tradingState(agent.id), journal.runs(agent.id)])
+      const [tradingState, runs] = await Promise.all([
+        journal.tradingState(agent.id, agent.account),
+        journal.runs(agent.id),
+      ])
       const last = runs.findLast(({ decision }) => decision !== null)
       const decision = last?.decision ?? null
       return {
