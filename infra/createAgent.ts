@@ -21,26 +21,40 @@ export type AgentParts = {
   readonly users: readonly Address[]
 }
 
+/**
+ * What a guardian of an account goes by, but for its model: the protector goes by the very same.
+ *
+ * @example createRule(guardianOptions({ config, account, book, blockSeconds: 12 }))
+ */
+export const guardianOptions = ({
+  config,
+  account,
+  book,
+  blockSeconds,
+}: Pick<AgentParts, 'config' | 'account' | 'book' | 'blockSeconds'>) => ({
+  id: config.id,
+  account,
+  thresholds: config.policy.healthFactor,
+  assets: book.aaveV3.reserves.map(({ asset }) => asset),
+  pools: book.uniswapV3.pools.map(({ address }) => address),
+  wrappedNative: book.wrappedNative,
+  blockSeconds,
+  maxSlippage: config.policy.riskReducing.slippage.oracle,
+  // In a crash the pool falls in the very block that the rescue is mined in. A rescue that reverts for that saves
+  // nothing, so it may cost as much more as the owner lets a rescue slip.
+  quoteTolerance: config.policy.riskReducing.slippage.pool,
+  // An answer that comes a block late is about a market that is gone.
+  modelTimeout: Math.min(20_000, blockSeconds * 1_000),
+  validForBlocks: BigInt(config.policy.intentExpiryBlocks),
+})
+
 /** One maker a role. A new agent is a line here. */
 const makers: Readonly<Record<AgentRole, (parts: AgentParts) => Agent>> = {
-  'lending-guardian': ({ config, account, book, model, checkpointer, blockSeconds }) =>
+  'lending-guardian': (parts) =>
     createLendingGuardian({
-      id: config.id,
-      account,
-      thresholds: config.policy.healthFactor,
-      assets: book.aaveV3.reserves.map(({ asset }) => asset),
-      pools: book.uniswapV3.pools.map(({ address }) => address),
-      wrappedNative: book.wrappedNative,
-      model,
-      checkpointer,
-      blockSeconds,
-      maxSlippage: config.policy.riskReducing.slippage.oracle,
-      // In a crash the pool falls in the very block that the rescue is mined in. A rescue that reverts for that saves
-      // nothing, so it may cost as much more as the owner lets a rescue slip.
-      quoteTolerance: config.policy.riskReducing.slippage.pool,
-      // An answer that comes a block late is about a market that is gone.
-      modelTimeout: Math.min(20_000, blockSeconds * 1_000),
-      validForBlocks: BigInt(config.policy.intentExpiryBlocks),
+      ...guardianOptions(parts),
+      model: parts.model,
+      checkpointer: parts.checkpointer,
     }),
   liquidator: ({ config, account, book, users, blockSeconds }) =>
     createLiquidator({
