@@ -1,13 +1,17 @@
-import type { Address, PrivateKeyAccount } from 'viem'
+import type { Address } from 'viem'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
+import { approvalFault } from '../../runtime/core/approvals.ts'
 import type { AttemptId } from '../../runtime/core/ids.ts'
-import { planHash } from '../../runtime/core/lifecycle.ts'
-import type { SignedTransaction, Signer, SignRequest } from '../../runtime/core/ports.ts'
+import { planHash, senderOf } from '../../runtime/core/lifecycle.ts'
+import type { LedgerAttempt, SignedTransaction, Signer, SignRequest } from '../../runtime/core/ports.ts'
+import { parseDecimal } from '../../runtime/core/units.ts'
 import type { Policy } from '../../runtime/guards/policy.ts'
 import { buildTransaction } from './buildTransaction.ts'
 import { SignerError } from './errors.ts'
-import { judgePlan } from './judgePlan.ts'
+import { type Judgement, judgePlan, refuse, type SafeAccount } from './judgePlan.ts'
+import type { KeyHolder } from './keyHolder.ts'
 import type { SignedRecord, SigningHistory } from './signingHistory.ts'
+import type { Moving } from './spendWindow.ts'
 
 /** Something that must outlive the process before an answer leaves it. */
 export type LedgerEntry =
@@ -18,9 +22,11 @@ export type LedgerEntry =
   | { readonly kind: 'abandoned'; readonly account: Address; readonly attemptId: AttemptId }
 
 /** An account with its key, and the policies under which it may act. */
-type KeyedAccount = {
-  readonly account: PrivateKeyAccount
+export type KeyedAccount = {
+  readonly account: KeyHolder
   readonly policies: readonly Policy[]
+  /** Set for a member of a role: it then acts for this Safe alone. */
+  readonly safe?: SafeAccount
 }
 
 export type CreateSignerParameters = {
@@ -30,40 +36,63 @@ export type CreateSignerParameters = {
   readonly history: SigningHistory
   /** Records durably; throws when it cannot, and then nothing was signed as far as anybody knows. */
   readonly append: (entry: LedgerEntry) => void
+  /** Seconds since 1970. */
+  readonly now: () => bigint
 }
 
 /**
- * The signer itself, wherever it runs: checks the hash, the past and the policy, signs, records, and only then
- * answers. One request at a time, because two that cross could both find a nonce free.
+ * The signer itself, wherever it runs: checks the hash, the past, the policy, what a person approved and what is left
+ * of the allowances, signs, records, and only then answers. One request at a time, because two that cross could both
+ * find a nonce free.
  */
-export function createSigner({ book, accounts, history, append }: CreateSignerParameters): Signer {
+export function createSigner({ book, accounts, history, append, now }: CreateSignerParameters): Signer {
   let last: Promise<unknown> = Promise.resolve()
+  let latest = 0n
+
+  /** A clock that is put back frees no allowance and revives no approval. */
+  function currentTime(): bigint {
+    latest = [now(), history.latest()].reduce((most, time) => (time > most ? time : most), latest)
+    return latest
+  }
 
   async function signNow(request: SignRequest): Promise<SignedTransaction> {
-    const { plan } = request
+    const { plan, nonce, planHash: claimed } = request
     const actual = planHash(plan)
-    if (actual !== request.planHash)
-      throw new SignerError('PLAN_HASH_MISMATCH', `The plan's hash is ${actual}, not ${request.planHash}.`, {
+    if (actual !== claimed)
+      throw new SignerError('PLAN_HASH_MISMATCH', `The plan's hash is ${actual}, not ${claimed}.`, {
         fix: 'Simulate and judge the plan again: it changed after it was hashed.',
-        details: { actual, claimed: request.planHash },
+        details: { actual, claimed },
       })
-    const keyed = find(accounts, plan.account)
-    const noncesUsed = plan.delegateTo === null ? 1 : 2
-    const earlier = history.check(request, noncesUsed)
+    const keyed = find(accounts, senderOf(plan))
+    const earlier = history.replay(request)
     if (earlier !== null) {
       // The plan was judged when it was signed. A policy that changed since takes nothing back: the bytes are out.
       recordFence(request)
       return answer(earlier)
     }
-    judgePlan(plan, policyFor(keyed, plan.policyVersion), book)
-    const signed = await buildTransaction(keyed.account, plan, request.nonce)
+    const policy = policyFor(keyed, plan.policyVersion)
+    const time = currentTime()
+    // Higher fees for what was let through already: nobody is asked again, and its last block stays what it was.
+    const isRepeated = history.repeats(request)
+    const isApproved = await checkApproval(request, policy, time)
+    const judgement = judgePlan(plan, policy, book, {
+      ...(keyed.safe === undefined ? {} : { safe: keyed.safe }),
+      patience: isApproved || isRepeated ? BigInt(policy.approvals.expirySeconds) : 0n,
+    })
+    if (request.fence === 'protector' && judgement.content !== 'riskReducing')
+      refuse('TRADING_REDUCING', 'Without a lease only what reduces risk is signed.')
+    if (!isApproved && !isRepeated) requireNoApproval(policy, judgement)
+    history.admit(request, judgement.content)
+    const moving: Moving = { nonce, signedAt: time, moved: judgement.moved }
+    checkAllowances(keyed, policy, moving)
+    const signed = await buildTransaction(keyed.account, plan, nonce)
     const record: SignedRecord = {
       ...signed,
+      ...moving,
       account: keyed.account.address,
-      nonce: request.nonce,
-      planHash: request.planHash,
-      intentId: plan.intentId,
       attemptId: request.attemptId,
+      plan,
+      planHash: actual,
       fence: request.fence,
     }
     append({ kind: 'signed', ...record })
@@ -71,7 +100,24 @@ export function createSigner({ book, accounts, history, append }: CreateSignerPa
     return answer(record)
   }
 
-  function recordFence({ plan: { account }, fence }: SignRequest): void {
+  /** All that may move within the window counts by this account's own ledger, under whatever policy it was signed. */
+  function checkAllowances({ account }: KeyedAccount, policy: Policy, moving: Moving): void {
+    for (const { token } of moving.moved) {
+      const allowance = Object.hasOwn(policy.allowances, token) ? policy.allowances[token] : undefined
+      if (allowance === undefined) refuse('ALLOWANCE', `The policy has no allowance for ${token}.`)
+      const most = smallestUnits(allowance, decimalsOf(token, book))
+      const total = history.totalWith(account.address, policy.spend.windowSeconds, moving, token)
+      if (total > most)
+        refuse(
+          'ALLOWANCE',
+          `${total} of ${token} would move within ${policy.spend.windowSeconds} seconds, in smallest units; the limit is ${most}.`,
+        )
+    }
+  }
+
+  function recordFence({ plan, fence }: SignRequest): void {
+    if (fence === 'protector') return
+    const account = senderOf(plan)
     const known = history.fenceOf(account)
     if (known !== null && fence <= known) return
     append({ kind: 'fence', account, fence })
@@ -105,10 +151,20 @@ export function createSigner({ book, accounts, history, append }: CreateSignerPa
       const record = history.find(find(accounts, account).account.address, attempt)
       return record === null ? null : answer(record)
     },
+    async signedFrom(account, nonce) {
+      await last
+      return history.signedFrom(find(accounts, account).account.address, nonce).map(ledgerAttempt)
+    },
   }
 }
 
+/** How many decimals a policy may write an allowance with. */
+const POLICY_DECIMALS = 36
+
 const answer = ({ raw, hash, noncesUsed }: SignedRecord): SignedTransaction => ({ raw, hash, noncesUsed })
+
+const ledgerAttempt = ({ account: _account, moved: _moved, ...attempt }: SignedRecord): LedgerAttempt =>
+  attempt
 
 function find(accounts: readonly KeyedAccount[], address: Address): KeyedAccount {
   const keyed = accounts.find(({ account }) => account.address.toLowerCase() === address.toLowerCase())
@@ -130,4 +186,42 @@ function policyFor({ account, policies }: KeyedAccount, version: string): Policy
       details: { denial: 'PLAN_MISMATCH', policyVersion: version },
     },
   )
+}
+
+/** @returns whether the request carries an approval. @throws {SignerError} `APPROVAL_INVALID` when that does not hold. */
+async function checkApproval(
+  { plan, approval }: SignRequest,
+  { approvals }: Policy,
+  now: bigint,
+): Promise<boolean> {
+  if (approval === undefined) return false
+  const why = await approvalFault(plan, approval, approvals, now)
+  if (why === null) return true
+  throw new SignerError('APPROVAL_INVALID', `The approval does not hold: ${why}.`, {
+    fix: 'Ask the owners to approve this very plan anew.',
+    details: { why },
+  })
+}
+
+/**
+ * Where a person has to be asked, as far as someone without prices can tell: always in `propose`; and where the policy
+ * asks above some dollars, for everything but what reduces risk, because nobody here can say how much it is worth.
+ * What moves nothing needs nobody's leave.
+ */
+function requireNoApproval({ mode, approvals }: Policy, { kind, content }: Judgement): void {
+  if (content === 'empty') return
+  if (mode !== 'propose' && (approvals.personAbove === null || content === 'riskReducing')) return
+  throw new SignerError('APPROVAL_MISSING', `The policy asks a person before a ${kind} is signed.`, {
+    fix: 'Have the owners approve the plan (rialto approvals approve), and hand their signatures along.',
+    details: { mode, threshold: approvals.threshold },
+  })
+}
+
+const decimalsOf = (token: string, book: AddressBook): number =>
+  token === 'native' ? 18 : (book.tokens.find(({ symbol }) => symbol === token)?.decimals ?? 0)
+
+/** What is finer than the token's smallest unit is cut off. @example smallestUnits('1.2345678', 6) // 1_234_567n */
+function smallestUnits(text: string, decimals: number): bigint {
+  const digits = Math.max(decimals, POLICY_DECIMALS)
+  return parseDecimal(text, digits) / 10n ** BigInt(digits - decimals)
 }

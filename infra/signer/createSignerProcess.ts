@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { resolve } from 'node:path'
 import type { Duplex } from 'node:stream'
 import type { Address } from 'viem'
-import type { Logger, SignedTransaction, Signer } from '../../runtime/core/ports.ts'
+import type { LedgerAttempt, Logger, SignedTransaction, Signer } from '../../runtime/core/ports.ts'
 import { entryPoint } from '../process/entryPoint.ts'
 import { SignerError } from './errors.ts'
 import { type PassphraseChannel, passphraseHandOver, type SignerPassphrase } from './keystore/handOver.ts'
@@ -123,6 +123,8 @@ export async function createSignerProcess(parameters: CreateSignerProcessParamet
       (await (await connect()).call('lookup', { account, attempt })) as SignedTransaction | null,
     abandon: async (account, attempt) =>
       (await (await connect()).call('abandon', { account, attempt })) as SignedTransaction | null,
+    signedFrom: async (account, nonce) =>
+      (await (await connect()).call('signedFrom', { account, nonce })) as readonly LedgerAttempt[],
     close,
   }
 }

@@ -8,7 +8,10 @@ import { RialtoError, type RialtoErrorParameters } from '../../runtime/core/erro
  * | `PLAN_REFUSED` | the signer's own policy does not allow the plan; `details.denial` says why |
  * | `PLAN_HASH_MISMATCH` | the plan is not the one that the hash is of |
  * | `NONCE_SIGNED` | the nonce, or one that the transaction would use, belongs to another attempt |
- * | `INTENT_SIGNED` | the intent has a signature already, on another nonce or for another plan |
+ * | `INTENT_SIGNED` | the intent has a signature already, on another nonce; or the attempt has one, for another plan |
+ * | `REPLACEMENT_UNDERPRICED` | the nonce has a signature, and one of the fees is not a tenth higher; `details` has the least |
+ * | `APPROVAL_MISSING` | the policy asks a person, and the request carries nobody's approval |
+ * | `APPROVAL_INVALID` | the approval is for something else, expired, or not by enough owners; `details.why` says which |
  * | `ATTEMPT_ABANDONED` | the attempt was given up, and its nonce may be another's by now |
  * | `FENCED` | a newer holder of the account's lease was here |
  * | `UNKNOWN_ACCOUNT` | no key of this signer is that account's |
@@ -26,6 +29,9 @@ export const signerErrorCodes = [
   'PLAN_HASH_MISMATCH',
   'NONCE_SIGNED',
   'INTENT_SIGNED',
+  'REPLACEMENT_UNDERPRICED',
+  'APPROVAL_MISSING',
+  'APPROVAL_INVALID',
   'ATTEMPT_ABANDONED',
   'FENCED',
   'UNKNOWN_ACCOUNT',

@@ -150,7 +150,6 @@ describe('judgePlan', () => {
   })
 
   test('does one thing a plan', () => {
-    expect(denialOfCalls([])).toBe('EFFECT_UNEXPECTED')
     expect(denialOfCalls([inTime])).toBe('EFFECT_UNEXPECTED')
     const [act, ...rest] = honest.transfer as [Call, ...Call[]]
     expect(denialOfCalls([act, act, ...rest])).toBe('EFFECT_UNEXPECTED')

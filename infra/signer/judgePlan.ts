@@ -1,6 +1,6 @@
 import { type Address, isAddressEqual } from 'viem'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
-import type { Call, Plan } from '../../runtime/core/lifecycle.ts'
+import type { Call, Plan, RolesRoute } from '../../runtime/core/lifecycle.ts'
 import { MAX_UINT256 } from '../../runtime/core/units.ts'
 import type { DenialCode } from '../../runtime/core/verdict.ts'
 import type { Policy } from '../../runtime/guards/policy.ts'
@@ -8,6 +8,8 @@ import { contractName } from '../../runtime/protocols/contracts.ts'
 import { type DecodedCall, decodeCall } from '../../runtime/protocols/decodeCall.ts'
 import { SignerError } from './errors.ts'
 import { type CallRule, inTime, type Need, nothingLeft, type RuleContext, ruleOf } from './planRules.ts'
+import type { PlanContent } from './signingHistory.ts'
+import type { Movement } from './spendWindow.ts'
 
 /**
  * The most gas that the signer lets a transaction have. Several times what the dearest plan of ours takes; with the
@@ -18,6 +20,33 @@ export const MAX_GAS_LIMIT = 3_000_000n
 /** An allowance from here on counts as one without a limit. */
 const UNLIMITED = MAX_UINT256 / 2n
 
+/** The most gas that a transaction to oneself may have: it does nothing. */
+export const MAX_EMPTY_GAS_LIMIT = 100_000n
+
+/** A Safe for which a key may act as the member of a role: what `Plan.via` has to say then, but for the sender. */
+export type SafeAccount = { readonly account: Address } & Pick<
+  RolesRoute,
+  'modifier' | 'multiSend' | 'roleKey'
+>
+
+/** What the signer reads from a plan that it allows. */
+export type Judgement = {
+  /** `empty` for a plan without calls. */
+  readonly kind: Policy['intents'][number] | 'empty'
+  readonly content: PlanContent
+  /** What counts against the policy's allowances: what its action moves, and its gas at the fee cap. */
+  readonly moved: readonly Movement[]
+}
+
+export type JudgePlanOptions = {
+  /** Set for a key that acts for a Safe: then it acts for nobody else. */
+  readonly safe?: SafeAccount
+  /** Blocks by which the last valid block may lie further ahead: a person needs time to approve. Default none. */
+  readonly patience?: bigint
+}
+
+const RISK_REDUCING: ReadonlySet<Judgement['kind']> = new Set(['supply', 'repay', 'deleverage'])
+
 type Step = { readonly call: Call; readonly read: DecodedCall; readonly rule: CallRule }
 
 /**
@@ -27,11 +56,27 @@ type Step = { readonly call: Call; readonly read: DecodedCall; readonly rule: Ca
  * A plan is one action with the approvals that it uses up, and then assertions. What this cannot judge, because it
  * takes the state of the chain, is whether the action is *good*: that is what the guards and the simulation are for.
  *
+ * A plan without calls moves nothing: it cancels, or fills a nonce, and only its gas counts.
+ *
  * @throws {SignerError} `PLAN_REFUSED`, with the guard's denial code in `details.denial`.
  */
-export function judgePlan(plan: Plan, policy: Policy, book: AddressBook): void {
-  const context: RuleContext = { book, policy, account: plan.account }
+export function judgePlan(
+  plan: Plan,
+  policy: Policy,
+  book: AddressBook,
+  { safe, patience = 0n }: JudgePlanOptions = {},
+): Judgement {
   judgeFrame(plan, policy, book)
+  judgeRoute(plan, safe)
+  const gas: Movement = { token: 'native', amount: plan.gasLimit * plan.maxFeePerGas }
+  if (plan.calls.length === 0) {
+    judgeEmpty(plan)
+    return { kind: 'empty', content: 'empty', moved: [gas] }
+  }
+  const furthest = plan.block.number + BigInt(policy.lastValidBlocks) + patience
+  if (plan.lastValidBlock > furthest)
+    refuse('EXPIRY_TOO_FAR', `It may be mined until block ${plan.lastValidBlock}; the limit is ${furthest}.`)
+  const context = { book, policy, account: plan.account }
   const steps = plan.calls.map((call) => readStep(call, context))
   const actions = steps.filter(({ rule }) => rule.kind !== null)
   const [action] = actions
@@ -53,6 +98,50 @@ export function judgePlan(plan: Plan, policy: Policy, book: AddressBook): void {
   }
   const missing = needs.find(({ holds }) => !closing.some(holds))
   if (missing !== undefined) refuse('ASSERTION_MISSING', `Its last calls do not assert ${missing.what}.`)
+  const { kind } = action.rule
+  const content = RISK_REDUCING.has(kind) ? 'riskReducing' : 'other'
+  const fees = (content === 'riskReducing' ? policy.riskReducing : policy).gas
+  judgeFeeCap(plan, max(fees.maxFeePerGas, policy.gas.maxFeePerGas))
+  return { kind, content, moved: [movement(action, book), gas] }
+}
+
+/** Who acts: an account for itself, or the member of a role for the one Safe that the signer knows it to act for. */
+function judgeRoute({ account, calls, via, delegateTo }: Plan, safe: SafeAccount | undefined): void {
+  if (via === undefined) {
+    if (safe !== undefined && calls.length > 0)
+      refuse('CONTRACT_NOT_ALLOWED', `${account} acts for the Safe ${safe.account} alone.`)
+    return
+  }
+  const isKnown =
+    safe !== undefined &&
+    isAddressEqual(account, safe.account) &&
+    isAddressEqual(via.modifier, safe.modifier) &&
+    isAddressEqual(via.multiSend, safe.multiSend) &&
+    via.roleKey.toLowerCase() === safe.roleKey.toLowerCase()
+  if (!isKnown) refuse('CONTRACT_NOT_ALLOWED', `${via.sender} does not act for ${account} in this way.`)
+  if (delegateTo !== null) refuse('CONTRACT_NOT_ALLOWED', 'A Safe delegates its code to nobody.')
+}
+
+function judgeEmpty({ delegateTo, gasLimit }: Plan): void {
+  if (delegateTo !== null) refuse('CONTRACT_NOT_ALLOWED', 'An empty transaction delegates to nobody.')
+  if (gasLimit > MAX_EMPTY_GAS_LIMIT)
+    refuse(
+      'GAS_CAP',
+      `The gas limit of an empty transaction is ${gasLimit}; the signer's is ${MAX_EMPTY_GAS_LIMIT}.`,
+    )
+}
+
+/** By the token's symbol. A token without one cannot be counted, and so not be moved. */
+function movement({ rule, read }: Step, book: AddressBook): Movement {
+  const { moves } = rule
+  const token =
+    moves === null ? undefined : book.tokens.find(({ address }) => isAddressEqual(address, moves.token))
+  if (moves === null || token === undefined)
+    refuse(
+      'TOKEN_UNKNOWN',
+      `What ${read.contract}.${read.functionName} moves has no symbol in the address book.`,
+    )
+  return { token: token.symbol, amount: moves.amount }
 }
 
 /** All but the calls: what runs as the account, what it may cost, and how long it holds. */
@@ -70,19 +159,18 @@ function judgeFrame(plan: Plan, policy: Policy, book: AddressBook): void {
   else if (plan.delegateTo !== null && !isAddressEqual(plan.delegateTo, book.rialto.batchAccount))
     refuse('CONTRACT_NOT_ALLOWED', `The account would run the code of ${plan.delegateTo}.`)
 
-  const feeCap = max(policy.gas.maxFeePerGas, policy.riskReducing.gas.maxFeePerGas)
-  if (plan.maxFeePerGas > feeCap)
-    refuse('GAS_CAP', `It pays up to ${plan.maxFeePerGas} wei per gas; the limit is ${feeCap}.`)
+  judgeFeeCap(plan, max(policy.gas.maxFeePerGas, policy.riskReducing.gas.maxFeePerGas))
   if (plan.maxPriorityFeePerGas > plan.maxFeePerGas)
     refuse('GAS_CAP', 'Its priority fee is higher than its fee cap.')
   if (plan.gasLimit > MAX_GAS_LIMIT)
     refuse('GAS_CAP', `Its gas limit is ${plan.gasLimit}; the signer's is ${MAX_GAS_LIMIT}.`)
-  const furthest = plan.block.number + BigInt(policy.lastValidBlocks)
-  if (plan.lastValidBlock > furthest)
-    refuse('EXPIRY_TOO_FAR', `It may be mined until block ${plan.lastValidBlock}; the limit is ${furthest}.`)
 }
 
-function readStep(call: Call, context: RuleContext): Step {
+function judgeFeeCap({ maxFeePerGas }: Plan, cap: bigint): void {
+  if (maxFeePerGas > cap) refuse('GAS_CAP', `It pays up to ${maxFeePerGas} wei per gas; the limit is ${cap}.`)
+}
+
+function readStep(call: Call, context: Omit<RuleContext, 'target'>): Step {
   const { book, policy } = context
   const contract = contractName(call.to, book)
   if (contract === null)
@@ -95,7 +183,7 @@ function readStep(call: Call, context: RuleContext): Step {
     refuse('CONTRACT_NOT_ALLOWED', `It calls ${contract}, which the policy does not allow.`)
   if (!functions.includes(read.functionName))
     refuse('SELECTOR_NOT_ALLOWED', `It calls ${contract}.${read.functionName}.`)
-  const rule = ruleOf(read, context)
+  const rule = ruleOf(read, { ...context, target: call.to })
   if (rule === null)
     refuse('NOT_JUDGEABLE', `${contract}.${read.functionName} with these arguments has no place in a plan.`)
   for (const { named, allowed } of rule.parties)
@@ -116,7 +204,7 @@ function judgeApproval(token: Address, spender: Address, amount: bigint, { pulls
 
 const max = (a: bigint, b: bigint): bigint => (a > b ? a : b)
 
-function refuse(denial: DenialCode, why: string): never {
+export function refuse(denial: DenialCode, why: string): never {
   throw new SignerError('PLAN_REFUSED', `The signer refuses the plan (${denial}): ${why}`, {
     fix: 'Guards and signer must be given the same policy; a plan that only the signer refuses means that one of them is compromised or wrong.',
     details: { denial },

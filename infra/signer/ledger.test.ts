@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { type Address, type Hex, keccak256, numberToHex } from 'viem'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { AttemptId, Hash, IntentId } from '../../runtime/core/ids.ts'
+import { planOf } from '../../test/conformance/signerFixture.ts'
 import type { LedgerEntry } from './createSigner.ts'
 import { type LedgerFs, openLedger } from './ledger.ts'
 
@@ -28,7 +29,9 @@ const signedEntry = (n: number): LedgerEntry & { kind: 'signed' } => {
     nonce: BigInt(n),
     noncesUsed: 1,
     planHash: keccak256(numberToHex(n)),
-    intentId: `intent-${n}` as IntentId,
+    plan: planOf(ACCOUNT, { intentId: `intent-${n}` as IntentId }),
+    signedAt: 1_700_000_000n + BigInt(n),
+    moved: [{ token: 'USDC', amount: BigInt(n) }],
     attemptId: `intent-${n}.1` as AttemptId,
     fence: BigInt(n),
     raw,

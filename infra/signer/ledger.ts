@@ -1,11 +1,9 @@
 import { createHash } from 'node:crypto'
 import * as nodeFs from 'node:fs'
 import { dirname } from 'node:path'
-import { getAddress, keccak256 } from 'viem'
-import { z } from 'zod'
-import type { AttemptId, Hash, IntentId } from '../../runtime/core/ids.ts'
 import type { LedgerEntry } from './createSigner.ts'
 import { SignerError } from './errors.ts'
+import { type LedgerScope, readEntry, storeEntry } from './ledgerEntry.ts'
 import { createSigningHistory, type SigningHistory } from './signingHistory.ts'
 
 /** The system calls of the ledger, so that a test can let them fail as disks do. */
@@ -20,9 +18,6 @@ export type LedgerFs = Pick<
   | 'fstatSync'
   | 'readFileSync'
 >
-
-/** The chain that a ledger is read and written for: local worlds begin again at nonce zero under one chain id. */
-export type LedgerScope = { readonly chainId: number; readonly genesisHash: Hash }
 
 export type Ledger = {
   readonly history: SigningHistory
@@ -80,7 +75,7 @@ export function openLedger(path: string, scope: LedgerScope, fs: LedgerFs = node
     },
     append(entry) {
       if (broken !== null) throw unwritable(path, broken)
-      const json = JSON.stringify(toStored(entry, scope))
+      const json = storeEntry(entry, scope)
       const next = digestOf(state.digest, json)
       const line = Buffer.from(`{"sha256":"${next}","entry":${json}}\n`)
       try {
@@ -144,75 +139,15 @@ function readLines(
   return { length: start, digest, entries }
 }
 
-const uint = z
-  .string()
-  .regex(/^\d{1,78}$/)
-  .transform(BigInt)
-const hex32 = z
-  .string()
-  .regex(/^0x[0-9a-f]{64}$/)
-  .transform((text) => text as Hash)
-const address = z
-  .string()
-  .regex(/^0x[0-9a-fA-F]{40}$/)
-  .transform((text) => getAddress(text))
-const attemptId = z.string().transform((text) => text as AttemptId)
-const scoped = { chainId: z.number(), genesisHash: hex32, account: address }
-const storedEntry = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('fence'), ...scoped, fence: uint }),
-  z.strictObject({ kind: z.literal('abandoned'), ...scoped, attemptId }),
-  z.strictObject({
-    kind: z.literal('signed'),
-    ...scoped,
-    fence: uint,
-    nonce: uint,
-    noncesUsed: z.union([z.literal(1), z.literal(2)]),
-    planHash: hex32,
-    intentId: z.string().transform((text) => text as IntentId),
-    attemptId,
-    raw: z
-      .string()
-      .regex(/^0x[0-9a-f]+$/)
-      .transform((text) => text as Hash),
-    hash: hex32,
-  }),
-])
-
-function toStored(entry: LedgerEntry, { chainId, genesisHash }: LedgerScope): z.input<typeof storedEntry> {
-  const shared = { chainId, genesisHash, account: entry.account }
-  if (entry.kind === 'abandoned') return { kind: 'abandoned', ...shared, attemptId: entry.attemptId }
-  const fence = entry.fence.toString()
-  if (entry.kind === 'fence') return { kind: 'fence', ...shared, fence }
-  const { nonce, noncesUsed, planHash, intentId, attemptId, raw, hash } = entry
-  return {
-    kind: 'signed',
-    ...shared,
-    fence,
-    nonce: nonce.toString(),
-    noncesUsed,
-    planHash,
-    intentId,
-    attemptId,
-    raw,
-    hash,
-  }
-}
-
 function take(json: string, scope: LedgerScope, history: SigningHistory): void {
-  const { chainId, genesisHash, ...entry } = storedEntry.parse(JSON.parse(json))
-  if (entry.kind === 'signed' && keccak256(entry.raw) !== entry.hash)
-    throw new SignerError('LEDGER_CORRUPT', 'The hash of an entry is not that of its bytes.')
-  if (chainId !== scope.chainId || genesisHash !== scope.genesisHash) return
-  if (entry.kind === 'fence') {
-    history.addFence(entry.account, entry.fence)
-    return
+  const entry = readEntry(json, scope)
+  if (entry === null) return
+  if (entry.kind === 'fence') history.addFence(entry.account, entry.fence)
+  else if (entry.kind === 'abandoned') history.addAbandoned(entry.account, entry.attemptId)
+  else {
+    const { kind: _kind, ...record } = entry
+    history.addSigned(record)
   }
-  if (entry.kind === 'abandoned') {
-    history.addAbandoned(entry.account, entry.attemptId)
-    return
-  }
-  const { kind: _kind, ...record } = entry
-  history.addSigned(record)
 }
 
 function syncFolder(folder: string, fs: LedgerFs): void {

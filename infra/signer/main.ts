@@ -9,6 +9,7 @@ import {
   type Message,
   parseAttempt,
   parseMessage,
+  parseNonce,
   parseSignRequest,
   type StartParameters,
   toWireError,
@@ -40,6 +41,10 @@ async function handle(message: Message): Promise<unknown> {
   }
   if (running === null) throw new SignerError('SIGNER_REQUEST', 'The signer was not started yet.')
   if (message.method === 'sign') return running.signer.sign(parseSignRequest(message.params))
+  if (message.method === 'signedFrom') {
+    const { account, nonce } = parseNonce(message.params)
+    return running.signer.signedFrom(account, nonce)
+  }
   const { account, attempt } = parseAttempt(message.params)
   return message.method === 'abandon'
     ? running.signer.abandon(account, attempt)

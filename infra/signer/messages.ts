@@ -3,11 +3,12 @@ import { z } from 'zod'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
 import { RialtoError } from '../../runtime/core/errors.ts'
 import type { AttemptId, Hash, IntentId } from '../../runtime/core/ids.ts'
-import type { Plan } from '../../runtime/core/lifecycle.ts'
+import type { Plan, SignedApproval } from '../../runtime/core/lifecycle.ts'
 import type { SignRequest } from '../../runtime/core/ports.ts'
 import { MAX_UINT256, wei } from '../../runtime/core/units.ts'
 import type { Policy } from '../../runtime/guards/policy.ts'
 import { SignerError, type SignerErrorCode, signerErrorCodes } from './errors.ts'
+import type { SafeAccount } from './judgePlan.ts'
 import type { PassphraseSource } from './keystore/passphrase.ts'
 
 // What goes over the pipe between a process and its signer: one JSON object a line, bigints as {"$bigint":"…"}.
@@ -26,6 +27,8 @@ export type SignerAccount = {
   readonly key: { readonly kind: 'derived'; readonly seed: string } | { readonly kind: 'stored' }
   /** Under which it may sign. Bound for the life of the process. */
   readonly policies: readonly Policy[]
+  /** Set where the key is the member of a role that acts for a Safe: it then acts for nobody else. */
+  readonly safe?: SafeAccount
 }
 
 /** What a signer is started with. None of it can be changed afterwards. */
@@ -53,7 +56,7 @@ export type Started = {
 
 export type Message = {
   readonly id: number
-  readonly method: 'start' | 'sign' | 'lookup' | 'abandon'
+  readonly method: 'start' | 'sign' | 'lookup' | 'abandon' | 'signedFrom'
   readonly params: unknown
 }
 
@@ -128,14 +131,32 @@ const plan = z.strictObject({
   block: z.strictObject({ number: uint, hash }),
   lastValidBlock: uint,
   policyVersion: z.string().max(64),
+  via: z
+    .strictObject({
+      kind: z.literal('roles'),
+      modifier: address,
+      multiSend: address,
+      roleKey: hash,
+      sender: address,
+    })
+    .exactOptional(),
 }) satisfies z.ZodType<Plan>
+
+const approval = z.strictObject({
+  planHash: hash,
+  effectsHash: hash,
+  policyVersion: z.string().max(64),
+  expiresAt: uint.refine((seconds) => seconds < 2n ** 64n, 'out of range'),
+  signatures: z.array(hex).max(64),
+}) satisfies z.ZodType<SignedApproval>
 
 const signRequest = z.strictObject({
   attemptId: id.transform((text) => text as AttemptId),
   plan,
   planHash: hash,
   nonce: uint,
-  fence: uint,
+  fence: z.union([z.literal('protector'), uint]),
+  approval: approval.exactOptional(),
 }) satisfies z.ZodType<SignRequest>
 
 const attemptRequest = z.strictObject({
@@ -143,9 +164,11 @@ const attemptRequest = z.strictObject({
   attempt: id.transform((text) => text as AttemptId),
 })
 
+const nonceRequest = z.strictObject({ account: address, nonce: uint })
+
 const message = z.strictObject({
   id: z.int().nonnegative(),
-  method: z.enum(['start', 'sign', 'lookup', 'abandon']),
+  method: z.enum(['start', 'sign', 'lookup', 'abandon', 'signedFrom']),
   params: z.unknown(),
 })
 
@@ -169,6 +192,8 @@ export const parseMessage = (value: unknown): Message => parse(message, value)
 export const parseSignRequest = (value: unknown): SignRequest => parse(signRequest, value)
 /** What is asked about one attempt: `lookup` and `abandon`. */
 export const parseAttempt = (value: unknown) => parse(attemptRequest, value)
+/** What is asked about an account's nonces: `signedFrom`. */
+export const parseNonce = (value: unknown) => parse(nonceRequest, value)
 
 /** What an error may say on the other side of the pipe. A failure that nobody foresaw says only where it happened. */
 export function toWireError(error: unknown): WireError {

@@ -14,6 +14,8 @@ export type CallRule = {
   readonly parties: readonly { readonly named: Address; readonly allowed: readonly Address[] }[]
   /** What it takes by an allowance. Nobody may be approved for anything else. */
   readonly pulls: { readonly token: Address; readonly spender: Address; readonly amount: bigint } | null
+  /** What counts against the policy's allowances: the most of the token that the action is about. */
+  readonly moves: { readonly token: Address; readonly amount: bigint } | null
   readonly needs: readonly Need[]
 }
 
@@ -21,9 +23,11 @@ export type RuleContext = {
   readonly book: AddressBook
   readonly policy: Policy
   readonly account: Address
+  /** The contract that is called. */
+  readonly target: Address
 }
 
-const NEUTRAL: CallRule = { kind: null, parties: [], pulls: null, needs: [] }
+const NEUTRAL: CallRule = { kind: null, parties: [], pulls: null, moves: null, needs: [] }
 
 /**
  * The signer's view of a call. It has neither the intent nor the state of the chain, so it cannot judge prices. It
@@ -32,7 +36,7 @@ const NEUTRAL: CallRule = { kind: null, parties: [], pulls: null, needs: [] }
  *
  * @returns null for a call that has no place in a plan whatever the policy says.
  */
-export function ruleOf(call: DecodedCall, { book, policy, account }: RuleContext): CallRule | null {
+export function ruleOf(call: DecodedCall, { book, policy, account, target }: RuleContext): CallRule | null {
   const own = [account]
   const { pool } = book.aaveV3
   const isReserve = (token: Address) => reserveOf(book, token) !== undefined
@@ -41,41 +45,53 @@ export function ruleOf(call: DecodedCall, { book, policy, account }: RuleContext
       const [token, amount, onBehalfOf] = call.args
       if (!isReserve(token)) return null
       const parties = [{ named: onBehalfOf, allowed: own }]
-      return { ...NEUTRAL, kind: 'supply', parties, pulls: { token, spender: pool, amount } }
+      const pulls = { token, spender: pool, amount }
+      return { ...NEUTRAL, kind: 'supply', parties, pulls, moves: pulls }
     }
     case 'repay': {
       const [token, amount, , onBehalfOf] = call.args
       if (!isReserve(token)) return null
       const parties = [{ named: onBehalfOf, allowed: own }]
-      return { ...NEUTRAL, kind: 'repay', parties, pulls: { token, spender: pool, amount } }
+      const pulls = { token, spender: pool, amount }
+      return { ...NEUTRAL, kind: 'repay', parties, pulls, moves: pulls }
     }
-    case 'withdraw':
-      if (!isReserve(call.args[0])) return null
-      return { ...NEUTRAL, kind: 'withdraw', parties: [{ named: call.args[2], allowed: own }] }
+    case 'withdraw': {
+      const [token, amount, to] = call.args
+      if (!isReserve(token)) return null
+      const parties = [{ named: to, allowed: own }]
+      return { ...NEUTRAL, kind: 'withdraw', parties, moves: { token, amount } }
+    }
     case 'borrow': {
-      if (!isReserve(call.args[0])) return null
+      const [token, amount] = call.args
+      if (!isReserve(token)) return null
       const parties = [{ named: call.args[4], allowed: own }]
       const needs = [healthFactor(pool, account, policy.healthFactor.minAfter)]
-      return { ...NEUTRAL, kind: 'borrow', parties, needs }
+      return { ...NEUTRAL, kind: 'borrow', parties, moves: { token, amount }, needs }
     }
-    case 'transfer':
-      return { ...NEUTRAL, kind: 'transfer', parties: [{ named: call.args[0], allowed: policy.recipients }] }
+    case 'transfer': {
+      const [to, amount] = call.args
+      const parties = [{ named: to, allowed: policy.recipients }]
+      return { ...NEUTRAL, kind: 'transfer', parties, moves: { token: target, amount } }
+    }
     case 'liquidationCall': {
       const [collateral, token, user, amount, receiveAToken] = call.args
       // To liquidate oneself is to pay a penalty; and aTokens are not what the assertion measures.
       if (isAddressEqual(user, account) || receiveAToken) return null
       if (!isReserve(collateral) || !isReserve(token)) return null
       const needs = [balance(collateral, account)]
-      return { ...NEUTRAL, kind: 'liquidate', pulls: { token, spender: pool, amount }, needs }
+      const pulls = { token, spender: pool, amount }
+      return { ...NEUTRAL, kind: 'liquidate', pulls, moves: pulls, needs }
     }
     case 'exactInputSingle': {
       const [swap] = call.args
       const isKnown = poolsOf(book, swap.tokenIn, swap.tokenOut).some(({ fee }) => fee === swap.fee)
       if (!isKnown || swap.amountOutMinimum === 0n) return null
+      const pulls = { token: swap.tokenIn, spender: book.uniswapV3.swapRouter, amount: swap.amountIn }
       return {
         kind: 'swap',
         parties: [{ named: swap.recipient, allowed: own }],
-        pulls: { token: swap.tokenIn, spender: book.uniswapV3.swapRouter, amount: swap.amountIn },
+        pulls,
+        moves: pulls,
         needs: [balance(swap.tokenOut, account)],
       }
     }
@@ -92,6 +108,8 @@ export function ruleOf(call: DecodedCall, { book, policy, account }: RuleContext
           { named: order.aToken, allowed: [reserve.aToken] },
         ],
         pulls: { token: order.aToken, spender: book.rialto.flashRepay, amount: order.maxCollateral },
+        // Under the name of what the aToken stands for: an owner thinks of it as his collateral.
+        moves: { token: order.collateralAsset, amount: order.maxCollateral },
         // How far a rescue must lift the position depends on where it stands: that is for the guards to judge.
         needs: [healthFactor(pool, account, 1n), balance(reserve.aToken, account)],
       }

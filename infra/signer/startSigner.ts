@@ -42,9 +42,14 @@ export async function startSigner(parameters: StartParameters): Promise<RunningS
     return {
       signer: createSigner({
         book,
-        accounts: opened.map(({ account, policies }) => ({ account, policies })),
+        accounts: opened.map(({ account, policies, safe }) => ({
+          account,
+          policies,
+          ...(safe === undefined ? {} : { safe }),
+        })),
         history: ledger.history,
         append: ledger.append,
+        now: () => BigInt(Math.floor(Date.now() / 1_000)),
       }),
       started: {
         accounts: opened.map(({ label, account, created }) => ({ label, address: account.address, created })),

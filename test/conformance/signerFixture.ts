@@ -187,6 +187,16 @@ export const planOf = (account: Address, changes: Partial<Plan> = {}): Plan => (
   ...changes,
 })
 
+/** The least fees that may take the place of a plan's on its nonce. */
+export const dearer = ({ maxFeePerGas, maxPriorityFeePerGas }: Plan) => ({
+  maxFeePerGas: wei((maxFeePerGas * 110n + 99n) / 100n),
+  maxPriorityFeePerGas: wei((maxPriorityFeePerGas * 110n + 99n) / 100n),
+})
+
+/** An empty plan: it cancels, or fills a nonce. */
+export const emptyOf = (account: Address, changes: Partial<Plan> = {}): Plan =>
+  planOf(account, { calls: [], delegateTo: null, gasLimit: 21_000n, ...changes })
+
 /** A request to sign a plan, with its true hash unless changed. */
 export const requestOf = (plan: Plan, changes: Partial<SignRequest> = {}): SignRequest => ({
   attemptId: `${plan.intentId}.1` as AttemptId,

@@ -29,7 +29,17 @@ import type { SignedTransaction } from '../../runtime/core/ports.ts'
 import { tokenAmount, wei } from '../../runtime/core/units.ts'
 import { encodeTransfer } from '../../runtime/protocols/erc20/encode.ts'
 import { encodeNotAfter } from '../../runtime/protocols/rialto/encode.ts'
-import { book, GENESIS, names, planOf, policy, policyOf, requestOf, STRANGER } from './signerFixture.ts'
+import {
+  book,
+  GENESIS,
+  honestCalls,
+  names,
+  planOf,
+  policy,
+  policyOf,
+  requestOf,
+  STRANGER,
+} from './signerFixture.ts'
 
 const ACCOUNT: SignerAccount = { label: 'one', key: { kind: 'derived', seed: '1' }, policies: [policy] }
 const KEY = deriveKey({ label: 'one', seed: '1' })
@@ -159,7 +169,8 @@ describe('crashes', () => {
     expect(signer.started.ledger).toEqual({ entries: 1, tornBytes: 0 })
     expect((await signer.lookup(address, request.attemptId))?.raw).toBe(recorded)
     expect((await signer.sign(request)).raw).toBe(recorded)
-    const other = requestOf(planOf(address, { intentId: 'intent-2' as IntentId }))
+    const calls = honestCalls(address).withdraw
+    const other = requestOf(planOf(address, { intentId: 'intent-2' as IntentId, calls }))
     expect(await failure(signer.sign(other))).toMatchObject({ code: 'NONCE_SIGNED' })
     expect(readFileSync(ledgerPath(), 'utf8').trimEnd().split('\n')).toHaveLength(1)
   })

@@ -2,28 +2,46 @@ import { privateKeyToAccount } from 'viem/accounts'
 import { createSigner } from '../../infra/signer/createSigner.ts'
 import { deriveKey } from '../../infra/signer/deriveKey.ts'
 import type { SignerAccount } from '../../infra/signer/messages.ts'
-import { createSigningHistory } from '../../infra/signer/signingHistory.ts'
+import { createSigningHistory, type SigningHistory } from '../../infra/signer/signingHistory.ts'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
 import { InvariantError } from '../../runtime/core/errors.ts'
 import type { Signer } from '../../runtime/core/ports.ts'
 
-/**
- * A signer within the process, whose ledger is forgotten with it: for tests of what is around the signer. The rules
- * are the real ones; keys are always derived.
- *
- * @example const signer = memorySigner({ book, accounts: [{ label: 'a', key: { kind: 'derived', seed: '1' }, policies }] })
- */
-export function memorySigner(parameters: {
+export type MemorySignerParameters = {
   readonly book: AddressBook
   readonly accounts: readonly SignerAccount[]
-}): Signer {
+  /** Seconds since 1970. Default: the system's clock; a test with a clock of its own hands that. */
+  readonly now?: () => bigint
+  /**
+   * What was signed before. Handed from one signer to the next it is what a ledger is to a process: it outlives a
+   * restart. Default: nothing.
+   */
+  readonly history?: SigningHistory
+}
+
+/**
+ * A signer within the process, whose ledger is a history in memory: for tests of what is around the signer. The rules
+ * are the real ones; keys are always derived.
+ *
+ * @example
+ * const history = createSigningHistory()
+ * const start = () => memorySigner({ book, accounts, now: () => clock.seconds, history })
+ * const signer = start() // and after a crash, start() again: it knows what was signed
+ */
+export function memorySigner(parameters: MemorySignerParameters): Signer {
+  const { book, accounts, now = systemTime, history = createSigningHistory() } = parameters
   return createSigner({
-    book: parameters.book,
-    accounts: parameters.accounts.map(({ label, key, policies }) => {
+    book,
+    accounts: accounts.map(({ label, key, policies, safe }) => {
       if (key.kind !== 'derived') throw new InvariantError('The twin has no keystore.', { label })
-      return { account: privateKeyToAccount(deriveKey({ label, seed: key.seed })), policies }
+      const account = privateKeyToAccount(deriveKey({ label, seed: key.seed }))
+      return { account, policies, ...(safe === undefined ? {} : { safe }) }
     }),
-    history: createSigningHistory(),
+    history,
+    // The signer itself adds to the history what it has signed: here that is all there is to outlive it.
     append: () => {},
+    now,
   })
 }
+
+const systemTime = () => BigInt(Math.floor(Date.now() / 1_000))
