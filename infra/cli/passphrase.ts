@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import { InvalidInputError } from '../../runtime/core/errors.ts'
 import type { PassphraseConfig } from '../config/loadConfig.ts'
 import { SignerError } from '../signer/errors.ts'
@@ -14,15 +14,13 @@ export const fileDescriptor = (text: string): number => {
   throw new InvalidArgumentError('It must be the number of an inherited file descriptor, from 3.')
 }
 
-/** Adds `--passphrase-file` and `--passphrase-fd`. */
-export const passphraseOptions = (command: Command): Command =>
-  command
-    .option('--passphrase-file <path>', "holds the keystore's passphrase; only its owner may read it")
-    .addOption(
-      new Option('--passphrase-fd <n>', "an inherited file descriptor to read the keystore's passphrase from")
-        .argParser(fileDescriptor)
-        .conflicts('passphraseFile'),
-    )
+export const passphraseFileOption = (): Option =>
+  new Option('--passphrase-file <path>', "holds the keystore's passphrase; only its owner may read it")
+
+export const passphraseFdOption = (): Option =>
+  new Option('--passphrase-fd <n>', "an inherited file descriptor to read the keystore's passphrase from")
+    .argParser(fileDescriptor)
+    .conflicts('passphraseFile')
 
 /** What was said on the command line, else in the configuration; null when nothing was said. */
 export function passphraseSource(

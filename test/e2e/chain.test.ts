@@ -28,7 +28,9 @@ function configure(
 ): { folder: string; argv: string[] } {
   const folder = scratchFolder()
   writeFileSync(join(folder, 'addresses.json'), JSON.stringify(world.addressBook))
+  writeFileSync(join(folder, 'passphrase'), 'a passphrase for this test\n', { mode: 0o600 })
   const config = {
+    signer: { passphrase: { kind: 'file', path: 'passphrase' } },
     chain: { kind: 'rpc', rpcUrl: world.url, chainId: 31337, addressBook: 'addresses.json', ...chain },
     agents: [{ id: 'guardian', role: 'lending-guardian', policy: POLICY, ...agent }],
   }

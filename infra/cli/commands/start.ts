@@ -6,11 +6,18 @@ import { loadConfig } from '../../config/loadConfig.ts'
 import { loadEnvironment } from '../../config/loadEnvironment.ts'
 import { type LogLevel, logLevels } from '../../telemetry/createLogger.ts'
 import { findScenario, scenarios } from '../../world/scenarios/index.ts'
+import {
+  type PassphraseOptions,
+  passphraseFdOption,
+  passphraseFileOption,
+  passphraseSource,
+  refusePassphraseVariable,
+} from '../passphrase.ts'
 import { runScenario } from '../start/runScenario.ts'
 import { watchChain } from '../start/watchChain.ts'
 import type { Terminal } from '../terminal.ts'
 
-type Options = {
+type Options = PassphraseOptions & {
   scenario: string
   seed: number
   blocks?: number
@@ -85,9 +92,12 @@ export function startCommand(terminal: Terminal): Command {
       STATUS_PORT,
     )
     .option('--config <file>', 'the configuration (default: rialto.config.ts in this folder)')
+    .addOption(passphraseFileOption())
+    .addOption(passphraseFdOption())
     .addOption(new Option('--log <level>', 'how much goes to rialto.log').choices(logLevels).default('info'))
     .action(async (options: Options, command: Command) => {
       const startedAt = performance.now()
+      refusePassphraseVariable(process.env)
       const config = await loadConfig(options.config, loadEnvironment(process.env))
       if (config.chain.kind === 'rpc') {
         refusePlayOptions(command)
@@ -97,10 +107,15 @@ export function startCommand(terminal: Terminal): Command {
           port: options.port,
           logLevel: options.log,
           once: options.once === true,
+          passphrase: passphraseSource(options, config.signer.passphrase),
           terminal,
         })
         return
       }
+      if (passphraseSource(options) !== null)
+        throw new InvalidInputError('The local world makes keys of its own, and asks for no passphrase.', {
+          fix: 'Leave --passphrase-file and --passphrase-fd out.',
+        })
       const { scenario, seed, from, to, blocks } = options
       const found = await findScenario(scenario, {
         ...(from === undefined ? {} : { from }),

@@ -6,17 +6,18 @@ import { startStatusServer } from '../../api/statusServer.ts'
 import { createChain } from '../../chain/createChain.ts'
 import { watchHeads } from '../../chain/watchHeads.ts'
 import { openServices, startEngine, worstCase } from '../../compose.ts'
-import type { ChainConfig, Config } from '../../config/loadConfig.ts'
+import type { AgentConfig, ChainConfig, Config, PassphraseConfig } from '../../config/loadConfig.ts'
 import { redactUrl } from '../../config/redactUrl.ts'
 import { createAgent } from '../../createAgent.ts'
 import { holdDirectory } from '../../directory.ts'
-import { createSignerProcess } from '../../signer/createSignerProcess.ts'
+import type { SignerProcess } from '../../signer/createSignerProcess.ts'
 import type { LogLevel } from '../../telemetry/createLogger.ts'
 import { version } from '../../version.ts'
 import { type ExitCode, paint, type Terminal } from '../terminal.ts'
 import { describeAgents } from './describeStatus.ts'
 import { createEndings } from './endings.ts'
 import { interruption } from './interruption.ts'
+import { findPassphrase, openChainSigner } from './signerPassphrase.ts'
 
 export type WatchChainOptions = {
   readonly config: Config
@@ -25,6 +26,8 @@ export type WatchChainOptions = {
   readonly logLevel: LogLevel
   /** One block, and it ends. */
   readonly once: boolean
+  /** Where the keystore's passphrase comes from; null when nobody said. */
+  readonly passphrase: PassphraseConfig | null
   readonly terminal: Terminal
 }
 
@@ -44,7 +47,14 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
   terminal.note(
     `${paint('bold', `rialto ${version}`)}  chain ${settings.chainId} at ${redactUrl(settings.rpcUrl)}`,
   )
+  const keyed = config.agents.filter(needsKey)
   try {
+    const passphrase = await findPassphrase(
+      config.directory,
+      keyed.map(({ id }) => id),
+      options.passphrase,
+    )
+    if (passphrase.kind === 'bytes') endings.add(() => void passphrase.bytes.fill(0))
     const chain = await terminal.step(
       'chain',
       () =>
@@ -69,31 +79,35 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
     const signer = await terminal.step(
       'signer',
       () =>
-        createSignerProcess({
-          directory: config.directory,
-          chainId: settings.chainId,
-          genesisHash,
-          book: settings.addressBook,
-          logger: services.logger,
-          accounts: config.agents.map(({ id, policy }) => ({
-            label: id,
-            key: { kind: 'stored' as const },
-            policies: [policy],
-          })),
-        }),
+        openChainSigner(
+          {
+            directory: config.directory,
+            chainId: settings.chainId,
+            genesisHash,
+            book: settings.addressBook,
+            logger: services.logger,
+            accounts: keyed.map(({ id, policy }) => ({
+              label: id,
+              key: { kind: 'stored' as const },
+              policies: [policy],
+            })),
+          },
+          passphrase,
+          (line) => terminal.note(`  ${paint('yellow', '!')} ${line}`),
+        ),
       ({ started }) =>
         started.accounts
           .map(
             ({ label, address, created }) =>
               `${label} ${address}${created ? ' (new: back up the keystore)' : ''}`,
           )
-          .join(', '),
+          .join(', ') || 'no key is needed to observe',
     )
     endings.add(() => signer.close())
     const agents = config.agents.map((agent) => ({
       agent: createAgent({
         config: agent,
-        account: accountOf(agent, signer.addressOf(agent.id)),
+        account: accountOf(agent, signer),
         book: settings.addressBook,
         model: services.model,
         checkpointer: services.checkpointer,
@@ -156,11 +170,14 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
   }
 }
 
+/** Somebody else's position can be watched without a key; but nothing can be signed for it. */
+const needsKey = ({ account, policy }: AgentConfig): boolean => account === null || policy.mode !== 'observe'
+
 /** The account that is configured, if it is the one whose key is there. */
-function accountOf(agent: Config['agents'][number], held: `0x${string}`): `0x${string}` {
+function accountOf(agent: AgentConfig, signer: SignerProcess): `0x${string}` {
+  if (agent.account !== null && !needsKey(agent)) return agent.account
+  const held = signer.addressOf(agent.id)
   if (agent.account === null || agent.account === held) return held
-  // Somebody else's position can be watched, but nothing can be signed for it.
-  if (agent.policy.mode === 'observe') return agent.account
   throw new InvalidInputError(`There is no key for ${agent.account}, the account of agent "${agent.id}".`, {
     fix: `Move the position to ${held}, whose key is in the keystore, or set the agent's mode to "observe".`,
   })

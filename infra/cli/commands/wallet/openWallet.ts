@@ -18,7 +18,8 @@ import { lockFolder } from '../../../signer/lock.ts'
 import {
   obtainPassphrase,
   type PassphraseOptions,
-  passphraseOptions,
+  passphraseFdOption,
+  passphraseFileOption,
   passphraseSource,
   refusePassphraseVariable,
 } from '../../passphrase.ts'
@@ -40,7 +41,9 @@ export type Wallet = {
 
 /** Adds the options that every command about the keystore has. */
 export const walletOptions = (command: Command): Command =>
-  passphraseOptions(command)
+  command
+    .addOption(passphraseFileOption())
+    .addOption(passphraseFdOption())
     .option('--config <file>', 'the configuration (default: rialto.config.ts in this folder)')
     .option('--json', 'print the result as JSON')
 
