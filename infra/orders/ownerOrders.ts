@@ -3,15 +3,13 @@ import { dirname, join } from 'node:path'
 import { type Address, isAddress, isAddressEqual } from 'viem'
 import { z } from 'zod'
 import type { AgentId } from '../../runtime/core/ids.ts'
+import type { TradingScope } from '../../runtime/core/journal.ts'
 import type { TradingState } from '../../runtime/core/verdict.ts'
 import { OrdersError } from './errors.ts'
 
-/** Who an order is for. */
-export type OrderScope = 'all' | { readonly agent: AgentId } | { readonly account: Address }
-
 /** What an owner said. `at` is ISO 8601. */
 export type OwnerOrder = {
-  readonly scope: OrderScope
+  readonly scope: TradingScope
   readonly state: TradingState
   readonly reason: string
   readonly at: string
@@ -159,10 +157,10 @@ function parseLine(raw: string): OwnerOrder | null {
 
 const isTorn = (raw: string): boolean => raw.startsWith('{') && !raw.endsWith('}')
 
-const keyOf = (whom: OrderScope): string =>
+const keyOf = (whom: TradingScope): string =>
   whom === 'all' ? 'all' : 'agent' in whom ? `agent ${whom.agent}` : `account ${whom.account.toLowerCase()}`
 
-function concerns(whom: OrderScope, target: Parameters<OwnerOrders['stateFor']>[0]): boolean {
+function concerns(whom: TradingScope, target: Parameters<OwnerOrders['stateFor']>[0]): boolean {
   if (whom === 'all') return true
   if ('agent' in whom) return whom.agent === target.agent
   return target.account !== undefined && isAddressEqual(whom.account, target.account)
