@@ -19,9 +19,12 @@ export type RpcParameters = {
 export class RpcAnswer extends RpcRefusedError {
   /** The error's `data` member: revert data, with most nodes. */
   readonly data: unknown
+  /** Whether it was asked for more than it serves. */
+  readonly limited: boolean
   constructor(method: string, host: string, code: number, said: string, data: unknown) {
     super(method, host, code, said, PASSING_CODES.has(code))
     this.data = data
+    this.limited = LIMIT_CODES.has(code) || /rate.?limit|too many requests|compute units/i.test(said)
   }
 }
 
@@ -29,10 +32,22 @@ export class RpcAnswer extends RpcRefusedError {
 export class RpcSilence extends RpcUnreachableError {
   readonly reason: string
   readonly sent: boolean
-  constructor(method: string, host: string, reason: string, sent: boolean) {
+  /** Whether it was asked for more than it serves (HTTP status 429). */
+  readonly limited: boolean
+  /** When it wants to be asked again, in milliseconds from now; null when it did not say (`Retry-After`). */
+  readonly retryAfter: number | null
+  constructor(
+    method: string,
+    host: string,
+    reason: string,
+    sent: boolean,
+    limit: { readonly retryAfter: number | null } | null = null,
+  ) {
     super(method, host, reason)
     this.reason = reason
     this.sent = sent
+    this.limited = limit !== null
+    this.retryAfter = limit?.retryAfter ?? null
   }
 }
 
@@ -45,8 +60,10 @@ export type Rpc = {
   call(method: string, params: readonly unknown[], options?: { once?: boolean }): Promise<unknown>
 }
 
-/** Internal error, rate limits (also as providers misspell them), server busy. */
-const PASSING_CODES: ReadonlySet<number> = new Set([-32603, -32005, -32007, 429])
+/** Rate limits, also as providers misspell them. */
+const LIMIT_CODES: ReadonlySet<number> = new Set([-32005, -32007, 429])
+/** Internal error, and rate limits. */
+const PASSING_CODES: ReadonlySet<number> = new Set([-32603, ...LIMIT_CODES])
 
 /** Failures of a connection that was never made: nothing can have been sent. */
 const UNSENT: ReadonlySet<string> = new Set([
@@ -115,7 +132,15 @@ function classify(
   const chain = causes(error)
   for (const link of chain)
     if (link instanceof HttpRequestError && link.status !== undefined)
-      return new RpcSilence(method, host, `HTTP status ${link.status}`, true)
+      return new RpcSilence(
+        method,
+        host,
+        `HTTP status ${link.status}`,
+        true,
+        link.status === 429 || (link.status === 503 && link.headers?.has('Retry-After') === true)
+          ? { retryAfter: parseRetryAfter(link.headers?.get('Retry-After') ?? null, Date.now()) }
+          : null,
+      )
   for (const link of chain.toReversed()) {
     const { code, message, details, data } = link
     // viem puts the node's own words into `details` and its request into `message`.
@@ -129,6 +154,18 @@ function classify(
   const last = chain.at(-1)
   const reason = typeof last?.message === 'string' ? redact(last.message, url) : 'the connection failed'
   return new RpcSilence(method, host, reason, true)
+}
+
+/**
+ * @param now milliseconds since the epoch
+ * @returns milliseconds from now; null when the header says nothing that can be understood (RFC 9110, section 10.2.3)
+ * @example parseRetryAfter('7', 0) // 7000
+ */
+export function parseRetryAfter(header: string | null, now: number): number | null {
+  if (header === null) return null
+  if (/^\s*\d{1,9}\s*$/.test(header)) return Number(header) * 1_000
+  const date = Date.parse(header)
+  return Number.isNaN(date) ? null : Math.max(0, date - now)
 }
 
 type Link = { code?: unknown; message?: unknown; details?: unknown; data?: unknown; cause?: unknown }

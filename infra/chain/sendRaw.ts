@@ -1,5 +1,6 @@
 import { type Hex, keccak256 } from 'viem'
 import { OutcomeUnknownError, TransactionRefusedError } from '../../runtime/core/chainErrors.ts'
+import { RialtoError } from '../../runtime/core/errors.ts'
 import type { Hash } from '../../runtime/core/ids.ts'
 import { judgeRefusal } from './refusal.ts'
 import { type Rpc, RpcAnswer, RpcSilence } from './rpc.ts'
@@ -8,7 +9,7 @@ import { type Rpc, RpcAnswer, RpcSilence } from './rpc.ts'
 export type SendMethod = {
   readonly name: string
   params(raw: Hex): readonly unknown[]
-  /** Whether the bytes are in a block or a pool already; may throw as an {@link Rpc} does. */
+  /** Whether the bytes are in a block or a pool already; may throw what makes the answer unknown. */
   knows(hash: Hash): Promise<boolean>
 }
 
@@ -54,7 +55,7 @@ async function knows(method: SendMethod, hash: Hash, host: string): Promise<bool
   try {
     return await method.knows(hash)
   } catch (error) {
-    if (error instanceof RpcAnswer || error instanceof RpcSilence)
+    if (error instanceof RialtoError)
       throw new OutcomeUnknownError(hash, host, `it used up its nonce or is pending, and ${error.message}`)
     throw error
   }
