@@ -1,19 +1,30 @@
+import { type Address, isAddressEqual } from 'viem'
 import type { Agent } from './core/agent.ts'
 import { type IntentId, runId } from './core/ids.ts'
 import type { AttemptRecord, IntentRecord, Lease, RunRecord } from './core/journal.ts'
 import type { BlockRef } from './core/snapshot.ts'
 import { analyse } from './stages/analyse.ts'
 import { approve } from './stages/approve.ts'
-import { confirm } from './stages/confirm.ts'
+import { confirm } from './stages/confirm/confirm.ts'
+import { isDeep } from './stages/confirm/depth.ts'
+import { judgeOutside, noticeStrangers } from './stages/confirm/outside.ts'
+import { recheck } from './stages/confirm/recheck.ts'
+import { replaceIfStuck } from './stages/confirm/replace.ts'
+import { resend } from './stages/confirm/resend.ts'
+import { eachInTurn } from './stages/eachInTurn.ts'
 import { UnknownIntentError } from './stages/errors.ts'
 import { denySimulation, guardContext, guardEffect, guardIntent } from './stages/guard.ts'
 import { underLease } from './stages/lease.ts'
+import { adoptLedger } from './stages/nonce/adoptLedger.ts'
+import { fillGaps } from './stages/nonce/fillGaps.ts'
 import { observe } from './stages/observe.ts'
+import { actorOf, agentsOf, ownerOf } from './stages/owner.ts'
 import { propose } from './stages/propose.ts'
 import { reconcile } from './stages/reconcile.ts'
 import type { Runtime } from './stages/runtime.ts'
-import { resumeSign, sign } from './stages/sign.ts'
+import { resumePrepared, sign, wasSigned } from './stages/sign.ts'
 import { simulate } from './stages/simulate.ts'
+import { type Slot, slotOf, slotsOf } from './stages/slot.ts'
 import { submit } from './stages/submit.ts'
 
 /**
@@ -56,24 +67,32 @@ export async function execute(
 ): Promise<Execution> {
   const intent = await runtime.journal.intent(id)
   if (intent === null) throw new UnknownIntentError(id)
-  if (intent.status === 'signed') await goOn(runtime, agent, id, block)
+  const actor = actorOf(runtime, agent)
+  if (intent.status === 'signed') await goOn(runtime, agent, actor, id, block)
   if (intent.status !== 'proposed') return 'done'
   if (block.number >= intent.action.expiresAtBlock) {
     await runtime.journal.expireIntent(id)
     return 'expired'
   }
 
-  return underLease(runtime, intent.account, (lease) => carryOut(runtime, agent, lease, intent, block))
+  return underLease(runtime, actor, (lease) => carryOut(runtime, agent, lease, intent, block))
 }
 
 /**
  * An earlier delivery of the job was cut off between the claim of the nonce and the broadcast: the signer's process
  * died, or the bytes never left this machine. A rescue does not wait for the next block to go on.
  */
-async function goOn(runtime: Runtime, agent: Agent, id: IntentId, block: BlockRef): Promise<void> {
-  for (const attempt of await runtime.journal.inFlight(agent.account))
-    if (attempt.intentId === id && (attempt.status === 'prepared' || attempt.status === 'signed'))
-      await settle(runtime, agent, attempt, block)
+async function goOn(
+  runtime: Runtime,
+  agent: Agent,
+  actor: Address,
+  id: IntentId,
+  block: BlockRef,
+): Promise<void> {
+  const isCutOff = ({ intentId, status }: AttemptRecord) =>
+    intentId === id && (status === 'prepared' || status === 'signed')
+  for (const slot of slotsOf(await runtime.journal.inFlight(actor)))
+    if (slot.some(isCutOff)) await follow(runtime, [agent], slot, block)
 }
 
 /** From the first guard to the broadcast, under one lease: nothing else is begun on the account meanwhile. */
@@ -85,6 +104,11 @@ async function carryOut(
   block: BlockRef,
 ): Promise<Execution> {
   const policy = runtime.policyOf(agent.id)
+  await straighten(runtime, [agent], lease, block)
+  if (await wasSigned(runtime, lease, intent)) {
+    await runtime.journal.expireIntent(intent.id)
+    return 'done'
+  }
   const snapshot = await observe(runtime, agent, block)
   const context = () => guardContext(runtime, agent, policy, snapshot)
   if (!(await guardIntent(runtime, await context(), intent)).allowed) return 'denied'
@@ -102,26 +126,88 @@ async function carryOut(
 
   const attempt = await sign(runtime, lease, intent, plan, snapshot)
   if (attempt.status === 'dropped') return 'refused'
-  await submit(runtime, attempt)
+  if ((await submit(runtime, attempt, policy, block)) === 'misplaced')
+    await straighten(runtime, [agent], lease, block)
   return 'submitted'
 }
 
-/** Follows an attempt at a head. Returns it settled, or null while its outcome is open. */
+/** Brings journal, ledger and chain to one view of an account's nonces: what was signed is taken up, gaps are filled. */
+async function straighten(
+  runtime: Runtime,
+  agents: readonly Agent[],
+  lease: Lease,
+  head: BlockRef,
+): Promise<void> {
+  for (const attempt of await adoptLedger(runtime, agents, lease.account, head, lease)) {
+    const policy = runtime.policyOf((await ownerOf(runtime, agents, attempt)).id)
+    if (attempt.status === 'signed') await submit(runtime, attempt, policy, head)
+  }
+  await fillGaps(runtime, agents, lease.account, head, lease)
+}
+
+/**
+ * Follows everything that is sent from an account, at a head: what was settled is looked at again, what the signer
+ * signed without the journal is taken up, each nonce in flight is followed, and nonces that nothing will use are filled.
+ * What goes wrong with one of these holds up none of the others.
+ *
+ * @param agents of the runtime
+ * @param account whose nonces these are (`actorOf`)
+ */
 export async function settle(
   runtime: Runtime,
-  agent: Agent,
-  attempt: AttemptRecord,
+  agents: readonly Agent[],
+  account: Address,
   head: BlockRef,
-): Promise<AttemptRecord | null> {
-  if (attempt.status === 'prepared') {
-    const resumed = await underLease(runtime, attempt.account, (lease) =>
-      resumeSign(runtime, lease, agent, attempt),
-    )
-    if (resumed.status === 'dropped') return resumed
-    await submit(runtime, resumed)
-    return null
-  }
+): Promise<void> {
+  const own = agentsOf(runtime, agents, account)
+  const { journal, signer, logger } = runtime
+  const hasKey = async () => (await signer.accounts()).some((held) => isAddressEqual(held, account))
+  await eachInTurn(logger, [
+    () => recheck(runtime, agents, account, head),
+    async () => {
+      if (await hasKey()) await adoptLedger(runtime, own, account, head)
+    },
+    async () => {
+      const slots = slotsOf(await journal.inFlight(account))
+      await eachInTurn(
+        logger,
+        slots.map((slot) => () => follow(runtime, agents, slot, head)),
+      )
+    },
+    async () => {
+      if (await hasKey()) await fillGaps(runtime, own, account, head)
+    },
+    () => noticeStrangers(runtime, account, head),
+  ])
+}
+
+/** Follows one nonce at a head: whichever of its attempts is mined is what counts. */
+async function follow(
+  runtime: Runtime,
+  agents: readonly Agent[],
+  found: Slot,
+  head: BlockRef,
+): Promise<void> {
+  await resumePrepared(runtime, agents, found)
+  const slot = slotOf(await runtime.journal.inFlight(found[0].account), found)
+  if (slot === null) return
+  const seen = await confirm(runtime, slot, head)
+  if (seen.kind === 'unclear') return
+
+  const agent = await ownerOf(
+    runtime,
+    agents,
+    seen.kind === 'mined' ? seen.attempt : (slot.at(-1) ?? slot[0]),
+  )
   const policy = runtime.policyOf(agent.id)
-  const receipt = await confirm(runtime, attempt, head, policy.confirmations)
-  return receipt === null ? null : reconcile(runtime, agent, policy, attempt, receipt, head)
+  if (seen.kind === 'used') {
+    await judgeOutside(runtime, policy, slot, head)
+  } else if (seen.kind === 'mined') {
+    if (await isDeep(runtime, policy, seen.receipt.block, head))
+      await reconcile(runtime, agent, policy, seen.attempt, seen.receipt, head)
+  } else {
+    const replacement = await replaceIfStuck(runtime, agent, slot, head)
+    if (replacement === null || replacement.status === 'dropped') await resend(runtime, policy, slot, head)
+    else await submit(runtime, replacement, policy, head, slot[0].plan.block.number)
+  }
 }

@@ -65,7 +65,9 @@ function actions(report: Report): string[] {
     '  What the agent did, and why',
     ...acted.flatMap((decision) => {
       const intent = intentId(decision.runId as RunId)
-      const transaction = report.transactions.find((candidate) => candidate.intentId === intent)
+      // Of several on one nonce the last that was mined is what counts, or else the last.
+      const own = report.transactions.filter((candidate) => candidate.intentId === intent)
+      const transaction = own.findLast(({ actual }) => actual !== null) ?? own.at(-1)
       return [
         `  ${paint('bold', `block ${decision.block}  ${decision.intent}`, process.stdout)}  ${decision.verdict}`,
         ...decision.reason.split(SEPARATOR).flatMap(wrapped),
@@ -94,7 +96,7 @@ function transactionLines(transaction: TransactionReport): string[] {
   const { expected, actual, status, block, hash } = transaction
   return [
     `${INDENT}${status}${block === null ? '' : ` in block ${block}`}  ${paint('dim', hash ?? 'never signed', process.stdout)}`,
-    `${INDENT}promised  ${outcomeLine(expected)}`,
+    ...(expected === null ? [] : [`${INDENT}promised  ${outcomeLine(expected)}`]),
     ...(actual === null ? [] : [`${INDENT}happened  ${outcomeLine(actual)}`]),
   ]
 }

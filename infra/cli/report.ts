@@ -30,12 +30,15 @@ export type DecisionReport = {
 }
 
 export type TransactionReport = {
+  /** The intent, or the name under which a nonce was filled. */
   readonly intentId: string
+  /** The intent's kind; for what carries out none, what it is for: `cancel`, `fill` or `adopted`. */
   readonly kind: string
   readonly hash: string | null
   readonly status: string
   readonly block: number | null
-  readonly expected: OutcomeReport
+  /** Null for what promised nothing: an empty transaction, or bytes from the signer's ledger. */
+  readonly expected: OutcomeReport | null
   readonly actual: OutcomeReport | null
 }
 
@@ -85,13 +88,13 @@ export function makeReport(input: ReportInput): Report {
     twin,
     decisions: runs.map((run) => decisionReport(run, intentOfRun.get(run.id))),
     transactions: attempts.map((attempt) => ({
-      intentId: attempt.intentId,
-      kind: kindOf.get(attempt.intentId) ?? 'unknown',
+      intentId: attempt.plan.intentId,
+      kind: (attempt.purpose === 'act' ? kindOf.get(attempt.plan.intentId) : attempt.purpose) ?? 'unknown',
       hash: attempt.hash,
       status: attempt.status,
       block: attempt.blockNumber === null ? null : Number(attempt.blockNumber),
       expected: outcomeReport(attempt.expected, input.book),
-      actual: attempt.actual === null ? null : outcomeReport(attempt.actual, input.book),
+      actual: outcomeReport(attempt.actual, input.book),
     })),
     inference: {
       calls: runs.reduce((total, run) => total + (run.decision?.inferenceCalls ?? 0), 0),
@@ -132,7 +135,7 @@ function decisionReport(run: RunRecord, intent: IntentRecord | undefined): Decis
       ...denied.map((finding) => `${finding.code}: ${finding.message}`),
     ]
       // A model's or a contract's words must not pass for a finding of their own.
-      .map((part) => part.replaceAll(SEPARATOR, ' / '))
+      .map((part) => part.replaceAll(SEPARATOR.trim(), '/'))
       .join(SEPARATOR),
     candidates: decision?.candidates ?? 0,
   }
@@ -145,7 +148,8 @@ function verdictOf(intent: IntentRecord | undefined): DecisionReport['verdict'] 
   return judged ? 'allowed' : 'pending'
 }
 
-function outcomeReport(outcome: Outcome, book: AddressBook): OutcomeReport {
+function outcomeReport(outcome: Outcome | null, book: AddressBook): OutcomeReport | null {
+  if (outcome === null) return null
   return {
     healthFactor: formatHealthFactor(outcome.healthFactor),
     collateralUsd: formatUsd(outcome.totalCollateral),

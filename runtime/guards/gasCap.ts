@@ -1,8 +1,8 @@
 import { type Address, formatEther, formatGwei, isAddressEqual } from 'viem'
-import type { SimulatedPlan } from '../core/lifecycle.ts'
+import type { Plan } from '../core/lifecycle.ts'
 import { findPosition } from '../core/snapshot.ts'
 import { BPS, type Bps, bps, formatUsd, portion, type Usd } from '../core/units.ts'
-import { deny, type EffectGuard, type GuardContext, rule } from './guard.ts'
+import { deny, type EffectGuard, type GuardContext, type Ruling, rule } from './guard.ts'
 import { isRescue } from './standing.ts'
 import { gasAtCap } from './valuation.ts'
 
@@ -14,9 +14,22 @@ const CLOSE_FACTOR: Bps = bps(5_000n)
  * cost up to a stated part of the penalty that it avoids, when that is more than the ordinary limit. And the account
  * can pay it: what a node refuses for lack of funds has been signed by then, and keeps its nonce.
  */
-export const gasCap: EffectGuard = (context, intent, plan) => {
+export const gasCap: EffectGuard = (context, intent, plan) =>
+  judgeGas(context, plan, isRescue(context, intent, plan), plan.effects.position.before.totalDebt)
+
+/**
+ * As {@link gasCap}, for a plan that was not simulated again because only its fees are new.
+ *
+ * @param rescue whether the limits of a rescue hold
+ * @param debt of the account's own position, which is what a liquidation would penalise
+ */
+export function judgeGas(
+  context: GuardContext,
+  plan: Pick<Plan, 'gasLimit' | 'maxFeePerGas'>,
+  rescue: boolean,
+  debt: Usd,
+): Ruling {
   const { policy } = context
-  const rescue = isRescue(context, intent, plan)
   const { maxFeePerGas } = (rescue ? policy.riskReducing : policy).gas
   if (plan.maxFeePerGas > maxFeePerGas)
     return deny('GAS_CAP', {
@@ -32,7 +45,7 @@ export const gasCap: EffectGuard = (context, intent, plan) => {
       observed: formatEther(most),
       message: `Its gas costs up to ${formatEther(most)} of the native coin, and the account holds ${formatEther(native)}.`,
     })
-  const { maxCost } = rescue ? rescueGas(context, plan) : policy.gas
+  const { maxCost } = rescue ? rescueGas(context, debt) : policy.gas
   const limit = formatUsd(maxCost)
   const cost = gasAtCap(context, plan)
   if (cost === null)
@@ -49,9 +62,9 @@ export const gasCap: EffectGuard = (context, intent, plan) => {
 }
 
 /** The ordinary limit, or the stated part of the penalty that is avoided if that is higher. */
-function rescueGas(context: GuardContext, plan: SimulatedPlan): { readonly maxCost: Usd } {
+function rescueGas(context: GuardContext, debt: Usd): { readonly maxCost: Usd } {
   const { gas, riskReducing } = context.policy
-  const penalty = penaltyOf(context, plan.effects.position.before.totalDebt)
+  const penalty = penaltyOf(context, debt)
   const avoided = portion(penalty, riskReducing.gas.penaltyPart, 'down')
   return avoided > gas.maxCost ? { maxCost: avoided } : gas
 }

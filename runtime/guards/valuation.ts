@@ -2,7 +2,7 @@ import { type Address, isAddressEqual } from 'viem'
 import type { Token } from '../core/addressBook.ts'
 import { InvariantError } from '../core/errors.ts'
 import type { Action } from '../core/intent.ts'
-import type { BalanceDelta, SimulatedPlan } from '../core/lifecycle.ts'
+import type { BalanceDelta, Plan, SimulatedPlan } from '../core/lifecycle.ts'
 import { findPosition } from '../core/snapshot.ts'
 import {
   type Rounding,
@@ -55,7 +55,7 @@ export function gasCost(context: GuardContext, cost: Wei): Usd | null {
 }
 
 /** The most that the plan's gas can cost: its limit at its fee cap, in dollars; null without a price. */
-export const gasAtCap = (context: GuardContext, plan: SimulatedPlan): Usd | null =>
+export const gasAtCap = (context: GuardContext, plan: Pick<Plan, 'gasLimit' | 'maxFeePerGas'>): Usd | null =>
   gasCost(context, (plan.gasLimit * plan.maxFeePerGas) as Wei)
 
 /**

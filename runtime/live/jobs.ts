@@ -27,7 +27,7 @@ export type RunJob = { readonly agent: AgentId; readonly block: BlockJson }
 /** The run's intent, if it is still to be executed. */
 export type RunResult = { readonly intent: IntentId | null }
 
-/** Execute an intent, or settle what the account has in flight. Both are serial per account. */
+/** Execute an intent, or follow what is sent from the account. Both are serial per account. */
 export type AccountJob =
   | {
       readonly kind: 'execute'

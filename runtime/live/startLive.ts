@@ -1,13 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type ConnectionOptions, Queue, UnrecoverableError, Worker } from 'bullmq'
-import { isAddressEqual } from 'viem'
 import type { Agent } from '../core/agent.ts'
 import { describeError, RialtoError } from '../core/errors.ts'
 import { type AgentId, type IntentId, runId } from '../core/ids.ts'
-import type { AttemptRecord, IntentRecord } from '../core/journal.ts'
+import type { IntentRecord } from '../core/journal.ts'
 import type { BlockRef } from '../core/snapshot.ts'
 import { decide, execute, settle } from '../pipeline.ts'
 import { UnknownAgentError } from '../stages/errors.ts'
+import { actorOf } from '../stages/owner.ts'
 import type { Runtime } from '../stages/runtime.ts'
 import { createDispatcher, type Dispatcher } from './dispatch.ts'
 import { QueueLostError } from './errors.ts'
@@ -22,6 +22,7 @@ import {
   settleJobId,
   toBlockJson,
 } from './jobs.ts'
+import { describeRecovery, recordsOf } from './recovery.ts'
 import { createTurns } from './turns.ts'
 
 export type LiveOptions = {
@@ -32,13 +33,15 @@ export type LiveOptions = {
   readonly prefix: string
 }
 
-/** What was found and done when the runtime took up work that an earlier process left. */
-export type Recovery = { readonly inFlight: number; readonly openIntents: number }
-
 /** A running engine: workers that wait for jobs, and a hand to give them a block's. */
 export type Live = {
-  /** Takes up whatever the journal holds unfinished. Call it once, before the first head. */
-  recover(head: BlockRef): Promise<Recovery>
+  /**
+   * Takes up whatever journal, ledger and chain hold unfinished, from any state that a crash left. Call it once, before
+   * the first head.
+   *
+   * @returns what was found and done, as lines for a person; none when there was nothing to do
+   */
+  recover(head: BlockRef): Promise<readonly string[]>
   /**
    * Gives every agent the block and returns when all of them are through with it: first what is in flight is
    * settled, then what was left open is executed, then all decide, then what they want is executed. A job that fails
@@ -111,22 +114,8 @@ export async function startLive({ runtime, agents, connection, prefix }: LiveOpt
   async function onAccountJob(job: AccountJob): Promise<string> {
     const block = fromBlockJson(job.block)
     if (job.kind === 'execute') return execute(runtime, agentOf(job.agent), job.intent, block)
-    const attempts = await journal.inFlight(job.account)
-    const failures: unknown[] = []
-    // One that cannot be settled must not keep the others from it.
-    for (const attempt of attempts)
-      await settle(runtime, await ownerOf(attempt), attempt, block).catch((error) => failures.push(error))
-    if (failures.length > 0) throw failures[0]
-    return `${attempts.length} in flight`
-  }
-
-  /** The agent that made an attempt; one that is no longer configured leaves its attempts to another of the account. */
-  async function ownerOf({ intentId, account }: AttemptRecord): Promise<Agent> {
-    const intent = await journal.intent(intentId)
-    const owner = intent === null ? undefined : byId.get(intent.agent)
-    const heir = owner ?? agents.find((agent) => isAddressEqual(agent.account, account))
-    if (heir === undefined) throw new UnknownAgentError(intent?.agent ?? (account as string as AgentId))
-    return heir
+    await settle(runtime, agents, job.account, block)
+    return 'followed'
   }
 
   /** A queue with its worker and a hand to give it jobs. */
@@ -177,7 +166,7 @@ export async function startLive({ runtime, agents, connection, prefix }: LiveOpt
     turns.once(id, () => onRun(job)),
   )
   const accounts = new Map(
-    [...new Set(agents.map((agent) => agent.account))].map((account) => [
+    [...new Set(agents.map((agent) => actorOf(runtime, agent)))].map((account) => [
       account,
       lane<AccountJob, string>(accountQueue(account), 1, (id, job) =>
         turns.once(id, () => turns.inTurn(account, () => onAccountJob(job))),
@@ -189,19 +178,16 @@ export async function startLive({ runtime, agents, connection, prefix }: LiveOpt
 
   async function executeNow(agent: Agent, intent: IntentId, head: BlockRef): Promise<void> {
     const job = { kind: 'execute', agent: agent.id, intent, block: toBlockJson(head) } as const
-    await accounts.get(agent.account)?.run(executeJobId(intent, head.hash), job, DEADLINE)
+    await accounts.get(actorOf(runtime, agent))?.run(executeJobId(intent, head.hash), job, DEADLINE)
   }
 
-  async function settleAll(head: BlockRef): Promise<number> {
-    const attempts = await journal.inFlight()
+  async function settleAll(head: BlockRef): Promise<void> {
     await Promise.all(
       [...accounts].map(async ([account, queue]) => {
-        if (!attempts.some((attempt) => isAddressEqual(attempt.account, account))) return
         const job = { kind: 'settle', account, block: toBlockJson(head) } as const
         await queue.run(settleJobId(account, head.hash), job, DEADLINE)
       }),
     )
-    return attempts.length
   }
 
   async function runAgent(agent: Agent, head: BlockRef): Promise<void> {
@@ -220,14 +206,13 @@ export async function startLive({ runtime, agents, connection, prefix }: LiveOpt
   }
 
   /** Intents that were decided but not carried out: a job that failed, or a process that was killed. */
-  async function executeOpen(head: BlockRef): Promise<number> {
+  async function executeOpen(head: BlockRef): Promise<void> {
     const open = await journal.openIntents()
     for (const intent of open) {
       const agent = byId.get(intent.agent)
       if (agent === undefined) await passOver(intent, head)
       else await executeNow(agent, intent.id, head)
     }
-    return open.length
   }
 
   /** What an agent wanted that is no longer configured is left to expire. */
@@ -240,8 +225,10 @@ export async function startLive({ runtime, agents, connection, prefix }: LiveOpt
   let journalFailures = 0
   return {
     async recover(head) {
-      const inFlight = await settleAll(head)
-      return { inFlight, openIntents: await executeOpen(head) }
+      const before = await recordsOf(journal)
+      await settleAll(head)
+      await executeOpen(head)
+      return describeRecovery(before, await recordsOf(journal))
     },
     async processHead(head) {
       try {

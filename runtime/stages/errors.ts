@@ -1,6 +1,6 @@
 import type { Address } from 'viem'
 import { RialtoError } from '../core/errors.ts'
-import type { AgentId, IntentId } from '../core/ids.ts'
+import type { AgentId, AttemptId, IntentId } from '../core/ids.ts'
 
 /** Our own contracts are not known on the chain, so no plan can be atomic there. */
 export class ContractsMissingError extends RialtoError {
@@ -39,12 +39,38 @@ export class LeaseHeldError extends RialtoError {
 /** Nonces lie between what the chain counts and what is free: a transaction behind them would never be mined. */
 export class NonceGapError extends RialtoError {
   override readonly name = 'NonceGapError'
-  constructor(account: Address, mined: bigint, next: bigint) {
-    super('NONCE_GAP', `The chain counts ${mined} transactions of ${account}, and the journal ${next}.`, {
+  constructor(account: Address, gaps: readonly bigint[]) {
+    super('NONCE_GAP', `Nothing will use nonce ${gaps.join(', ')} of ${account} as things stand.`, {
       retryable: true,
-      fix: 'What was reorganised away was broadcast again. If it stays so, another wallet has used a nonce of this account: send one more transaction from it, and leave the account to Rialto alone.',
-      details: { account, mined, next },
+      fix: 'It is filled at the next head, or as soon as it is proven what became of the one before.',
+      details: { account, gaps },
     })
+  }
+}
+
+/** The policy waits for finality, and the chain has no such notion. */
+export class FinalityMissingError extends RialtoError {
+  override readonly name = 'FinalityMissingError'
+  constructor(chainId: number) {
+    super('FINALITY_MISSING', `Chain ${chainId} does not say which of its blocks are final.`, {
+      fix: 'Set confirmations in the policy to a number of blocks.',
+      details: { chainId },
+    })
+  }
+}
+
+/** Bytes that the signer gave for an attempt are of another nonce: they are not taken for it. */
+export class BytesMismatchError extends RialtoError {
+  override readonly name = 'BytesMismatchError'
+  constructor(attempt: AttemptId, nonce: bigint) {
+    super(
+      'BYTES_MISMATCH',
+      `What the signer holds for attempt ${attempt} is not a transaction on nonce ${nonce}.`,
+      {
+        fix: 'Check that journal and signer belong to the same chain; the ledger’s own nonce is followed.',
+        details: { attempt, nonce },
+      },
+    )
   }
 }
 

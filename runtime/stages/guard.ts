@@ -1,11 +1,18 @@
+import { isAddressEqual } from 'viem'
 import type { Agent } from '../core/agent.ts'
 import type { AttemptRecord, IntentRecord } from '../core/journal.ts'
-import type { SimulatedPlan } from '../core/lifecycle.ts'
-import type { Snapshot } from '../core/snapshot.ts'
+import type { Plan, SimulatedPlan } from '../core/lifecycle.ts'
+import { findPosition, type Snapshot } from '../core/snapshot.ts'
+import { formatUsd, type Usd, usd } from '../core/units.ts'
 import { denials, type Verdict } from '../core/verdict.ts'
+import { judgeGas } from '../guards/gasCap.ts'
 import { type GuardContext, judgeEffect, judgeIntent } from '../guards/index.ts'
 import type { Policy } from '../guards/policy.ts'
+import { isRescue } from '../guards/standing.ts'
+import { tradingState } from '../guards/tradingState.ts'
+import { actorOf } from './owner.ts'
 import type { Runtime } from './runtime.ts'
+import { isEmpty, slotsOf } from './slot.ts'
 
 /** What the guards judge by. Read anew for each phase: the owner may have spoken while it was simulated. */
 export async function guardContext(
@@ -19,25 +26,63 @@ export async function guardContext(
   const [history, tradingState, attempts] = await Promise.all([
     journal.history(agent.id, agent.account, since > 0n ? since : 0n),
     journal.tradingState(agent.id, agent.account),
-    journal.inFlight(agent.account),
+    journal.inFlight(),
   ])
-  const inert = attempts.filter((attempt) => isInert(attempt, snapshot)).length
+  const actor = actorOf(runtime, agent)
+  const slots = slotsOf(
+    // Of a Safe, what others send for it changes it as well.
+    attempts.filter(
+      ({ account, plan }) => isAddressEqual(account, actor) || isAddressEqual(plan.account, agent.account),
+    ),
+  )
+  const inert = slots.filter((slot) => slot.every((attempt) => isInert(attempt, snapshot))).length
   return {
     policy,
     book: runtime.book,
     snapshot,
-    history: { ...history, inert },
+    history: { ...history, inFlight: slots.length, inert },
     tradingState,
     account: agent.account,
   }
 }
 
 /**
- * Nobody knows what became of it, but nothing can come of it any more: its nonce is used, and if it was used by the
- * attempt itself after all, the snapshot has its effect, because its last valid block is over.
+ * Nothing can come of it any more that the snapshot does not have: it does nothing, it is in a block that the snapshot
+ * was read after, or, of those whose nonce is used, its last valid block is over.
  */
-const isInert = ({ status, plan }: AttemptRecord, { block }: Snapshot): boolean =>
-  status === 'unknown' && plan.lastValidBlock <= block.number
+const isInert = (attempt: AttemptRecord, { block }: Snapshot): boolean => {
+  const { status, plan, blockNumber } = attempt
+  if (isEmpty(attempt)) return true
+  if (status === 'mined') return blockNumber !== null && blockNumber <= block.number
+  return status === 'unknown' && plan.lastValidBlock <= block.number
+}
+
+/**
+ * What speaks against a replacement that does the same for more: the owner's word, the caps on spend, or the gas guard;
+ * null if nothing does.
+ *
+ * @param more its plan, what is to be held back for it, and what is held back for it already
+ */
+export async function whyNotReplace(
+  runtime: Runtime,
+  agent: Agent,
+  policy: Policy,
+  intent: IntentRecord,
+  snapshot: Snapshot,
+  { plan, reserved, instead }: { readonly plan: Plan; readonly reserved: Usd; readonly instead: Usd },
+): Promise<string | null> {
+  const context = await guardContext(runtime, agent, policy, snapshot)
+  const { action } = intent
+  const state = tradingState(context, action, null)
+  if (!state.allowed) return state.message
+  const rescue = isRescue(context, action, null)
+  const { spend } = rescue ? policy.riskReducing : policy
+  if (reserved > spend.perTransaction || context.history.spent + reserved - instead > spend.rolling)
+    return `it could cost $${formatUsd(reserved)}, more than the caps on spend leave`
+  const debt = findPosition(snapshot, agent.account)?.account.totalDebt ?? usd(0n)
+  const gas = judgeGas(context, plan, rescue, debt)
+  return gas.allowed ? null : gas.message
+}
 
 /** The cheap limits, before anything is simulated. The verdict is in the journal when this returns. */
 export async function guardIntent(

@@ -1,4 +1,4 @@
-import { isAddressEqual, zeroAddress } from 'viem'
+import { type Address, isAddressEqual, zeroAddress } from 'viem'
 import type { Agent } from '../core/agent.ts'
 import { BlockGoneError } from '../core/chainErrors.ts'
 import type { AttemptRecord } from '../core/journal.ts'
@@ -11,6 +11,7 @@ import { accountEquity, changeValue, gasValue } from './measure.ts'
 import { observe } from './observe.ts'
 import { type Probe, readProbe } from './probe.ts'
 import type { Runtime } from './runtime.ts'
+import { isEmpty } from './slot.ts'
 
 /**
  * How deep a block is when nobody waits for its state any more, in blocks: what a node does not have by then it has
@@ -19,14 +20,15 @@ import type { Runtime } from './runtime.ts'
 const STATE_KEPT = 64n
 
 /**
- * Measures what a mined transaction did and compares it with what its simulation promised.
+ * Measures what a mined transaction did, compares it with what its simulation promised, and settles it.
  *
  * Both are valued at the prices of the block *before* it was mined, so that a price that moved meanwhile is not
  * taken for a deviation of the plan. A deviation against the owner beyond the policy's bound freezes the agent, and
  * so does an outcome that cannot be measured, because the runtime was away until the node had pruned its state: it
- * counts with all that was held back for it.
+ * counts with all that was held back for it. An empty transaction promised nothing; what the ledger brought in has to
+ * stay within what was held back for it.
  *
- * @returns null when the receipt's block is not on the chain any more.
+ * @param attempt `mined`, in the receipt's block, which is on the chain and deep enough
  */
 export async function reconcile(
   runtime: Runtime,
@@ -35,34 +37,43 @@ export async function reconcile(
   attempt: AttemptRecord,
   receipt: Receipt,
   head: BlockRef,
-): Promise<AttemptRecord | null> {
+): Promise<AttemptRecord> {
   const { number, hash } = receipt.block
   const mined = await runtime.chain.block(number)
-  if (mined.hash !== hash) return null
-
   const measured = await measureIfThere(runtime, agent, attempt, receipt, mined, head)
   const where = { blockNumber: number, blockHash: hash }
   const actual = measured?.actual ?? null
   const spent = measured?.spent ?? attempt.reserved
   if (receipt.status === 'reverted') {
     const failure = await runtime.chain.revertReason(receipt.hash)
-    return runtime.journal.settle(attempt.id, { status: 'reverted', ...where, actual, spent, failure })
+    return runtime.journal.settle(attempt.id, { status: 'failed', ...where, actual, spent, failure })
   }
-  const shortfall = measured?.shortfall ?? null
-  // Nothing happened although the transaction succeeded: a stale authorisation does exactly that.
-  const didNothing = receipt.logs.length === 0
-  const deviated =
-    didNothing ||
-    shortfall === null ||
-    (shortfall.value > 0n && mulDiv(shortfall.value, BPS, shortfall.of, 'up') > policy.maxDeviation)
-  if (deviated) await freeze(runtime, agent, attempt, shortfall?.value ?? null)
+  const deviated = !isEmpty(attempt) && deviates(policy, attempt, receipt, measured)
+  if (deviated) await freeze(runtime, agent, attempt, measured?.shortfall?.value ?? null)
   return runtime.journal.settle(attempt.id, { status: 'confirmed', ...where, actual, spent, deviated })
+}
+
+function deviates(
+  policy: Policy,
+  { expected, reserved }: AttemptRecord,
+  receipt: Receipt,
+  measured: Measured | null,
+): boolean {
+  // Nothing happened although the transaction succeeded: a stale authorisation does exactly that.
+  if (receipt.logs.length === 0 || measured === null) return true
+  if (expected === null) return measured.spent > reserved
+  const { shortfall } = measured
+  if (shortfall === null) return true
+  return shortfall.value > 0n && mulDiv(shortfall.value, BPS, shortfall.of, 'up') > policy.maxDeviation
 }
 
 type Measured = {
   readonly actual: Outcome
   readonly spent: Usd
-  /** What the owner has less than promised, of the equity before, 8 decimals; null when nobody can value it. */
+  /**
+   * What the owner has less than promised, of the equity before, 8 decimals; null when nothing was promised, or nobody
+   * can value it.
+   */
   readonly shortfall: { readonly value: bigint; readonly of: bigint } | null
 }
 
@@ -94,18 +105,25 @@ async function measure(
   const parent = await runtime.chain.block(mined.number - 1n)
   const [before, after] = await Promise.all([observe(runtime, agent, parent), observe(runtime, agent, mined)])
   const gasCost = wei(receipt.gasUsed * receipt.effectiveGasPrice)
+  const { account } = agent
   const actual: Outcome = {
-    ...(await measureAccount(runtime, attempt, before, after)),
-    equity: accountEquity(after, book, attempt.account),
+    ...(await measureAccount(runtime, account, before, after)),
+    equity: accountEquity(after, book, account),
     gasUsed: receipt.gasUsed,
     gasCost,
   }
-  const gained = changeValue(withoutGas(actual.balanceChanges, gasCost), before, book)
-  const promised = changeValue(attempt.expected.balanceChanges, before, book)
-  const equity = accountEquity(before, book, attempt.account)
+  // What pays for the gas is the sender, which for a Safe is another account.
+  const changes =
+    attempt.plan.via === undefined ? withoutGas(actual.balanceChanges, gasCost) : actual.balanceChanges
+  const gained = changeValue(changes, before, book)
+  const promised =
+    attempt.expected === null ? null : changeValue(attempt.expected.balanceChanges, before, book)
+  const equity = accountEquity(before, book, account)
+  // An empty transaction moves nothing: whatever changed in its block was not its doing.
+  const fall = !isEmpty(attempt) && gained !== null && gained < 0n ? -gained : 0n
   return {
     actual,
-    spent: usd((gained !== null && gained < 0n ? -gained : 0n) + gasValue(gasCost, before, book)),
+    spent: usd(fall + gasValue(gasCost, before, book)),
     shortfall:
       promised === null || gained === null
         ? null
@@ -125,7 +143,7 @@ async function freeze(runtime: Runtime, agent: Agent, attempt: AttemptRecord, sh
 /** Balances of the account around the block, and its position after it. */
 async function measureAccount(
   runtime: Runtime,
-  attempt: AttemptRecord,
+  account: Address,
   before: Snapshot,
   after: Snapshot,
 ): Promise<Pick<Outcome, 'healthFactor' | 'totalCollateral' | 'totalDebt' | 'balanceChanges'>> {
@@ -135,8 +153,8 @@ async function measureAccount(
     reserve.variableDebtToken,
   ])
   const probe: Probe = {
-    account: attempt.account,
-    balances: [null, ...tokens].map((token) => ({ account: attempt.account, token })),
+    account,
+    balances: [null, ...tokens].map((token) => ({ account, token })),
     allowances: [],
   }
   const read = (at: Snapshot) => readProbe(runtime.chain, at.block.hash, probe, runtime.book)

@@ -1,6 +1,7 @@
 import type { Hex } from 'viem'
 import type { AddressBook } from '../core/addressBook.ts'
 import type { AgentId } from '../core/ids.ts'
+import type { RolesRoute } from '../core/lifecycle.ts'
 import type { Chain, Journal, Logger, Signer } from '../core/ports.ts'
 import type { Policy } from '../guards/policy.ts'
 
@@ -20,4 +21,6 @@ export type Runtime = {
   /** Revert data as one line for a person. */
   explainRevert(data: Hex): string
   policyOf(agent: AgentId): Policy
+  /** How an agent whose account is a Safe acts for it. Absent or null: the account sends its transactions itself. */
+  routeOf?(agent: AgentId): RolesRoute | null
 }

@@ -1,19 +1,61 @@
-import { InvariantError } from '../core/errors.ts'
+import { RouteMissingError, RpcUnreachableError, TransactionRefusedError } from '../core/chainErrors.ts'
+import { describeError, InvariantError } from '../core/errors.ts'
 import type { AttemptRecord } from '../core/journal.ts'
+import type { SubmissionRoute } from '../core/ports.ts'
+import type { BlockRef } from '../core/snapshot.ts'
+import type { Policy } from '../guards/policy.ts'
 import type { Runtime } from './runtime.ts'
 
 /**
- * Broadcasts the bytes that the journal holds. Sending the same bytes again is always safe.
- *
- * When the node's answer leaves the outcome open, or is a refusal, the attempt stays in flight all the same: what
- * was signed may be mined, whoever has seen it. The confirm stage finds out.
+ * What became of bytes that were sent. `misplaced`: the chain and we do not agree on the nonces of the account, which
+ * then have to be reconciled.
  */
-export async function submit(runtime: Runtime, attempt: AttemptRecord): Promise<void> {
+export type Submission = 'taken' | 'unknown' | 'refused' | 'misplaced'
+
+/**
+ * Broadcasts the bytes that the journal holds, by the route that the policy names. Sending the same bytes again is
+ * always safe.
+ *
+ * Whatever the answer is, the attempt keeps its nonce and its budget: what was signed may be mined, whoever has seen
+ * it. A clear refusal leaves the attempt in its state; an answer that leaves it open, or that nobody expected, makes
+ * it `unknown`. The confirm stage finds out.
+ *
+ * @param since block of the first attempt on the nonce: from there on the policy counts what is private
+ * @throws {RpcUnreachableError} when the bytes never left this machine: nothing is changed then.
+ * @throws {RouteMissingError} when the policy wants a private route, and none is configured.
+ */
+export async function submit(
+  runtime: Runtime,
+  attempt: AttemptRecord,
+  policy: Policy,
+  head: BlockRef,
+  since: bigint = attempt.plan.block.number,
+): Promise<Submission> {
   if (attempt.raw === null) throw new InvariantError('An attempt without bytes cannot be broadcast.')
-  await runtime.chain.sendRaw(attempt.raw)
-  await runtime.journal.markBroadcast(attempt.id)
-  runtime.logger.info(
-    { attempt: attempt.id, hash: attempt.hash, nonce: attempt.nonce.toString() },
-    'broadcast',
-  )
+  const { id, hash, nonce } = attempt
+  const route = routeOf(policy, head.number - since)
+  const told = { attempt: id, hash, nonce: nonce.toString(), route }
+  try {
+    await runtime.chain.sendRaw(attempt.raw, route)
+  } catch (error) {
+    if (error instanceof RpcUnreachableError || error instanceof RouteMissingError) throw error
+    if (error instanceof TransactionRefusedError) {
+      runtime.logger.warn({ ...told, reason: error.reason }, 'refused by the node: it keeps its nonce')
+      return error.reason === 'NONCE_TOO_LOW' || error.reason === 'NONCE_TOO_HIGH' ? 'misplaced' : 'refused'
+    }
+    const failure = describeError(error)
+    runtime.logger.warn({ ...told, failure }, 'nobody knows whether it was taken: it keeps nonce and budget')
+    await runtime.journal.advance(id, { to: 'unknown', failure })
+    return 'unknown'
+  }
+  await runtime.journal.advance(id, { to: 'broadcast' })
+  runtime.logger.info(told, 'broadcast')
+  return 'taken'
+}
+
+/** A private route is left for the public pool only when the policy says so, and only after as long as it says. */
+function routeOf({ submission }: Policy, age: bigint): SubmissionRoute {
+  const { route, publicAfterBlocks } = submission
+  const isOver = publicAfterBlocks !== null && age >= BigInt(publicAfterBlocks)
+  return route === 'private' && !isOver ? 'private' : 'public'
 }

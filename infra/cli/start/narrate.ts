@@ -38,9 +38,10 @@ export function narrate(options: {
       const key = `${intent.id}.${intent.status}`
       if (told.has(key) || intent.status === 'proposed') continue
       told.add(key)
-      const attempt = (await session.journal.attempts(guardian)).find(
+      const attempts = (await session.journal.attempts(guardian)).filter(
         ({ intentId }) => intentId === intent.id,
       )
+      const attempt = attempts.findLast(({ actual }) => actual !== null) ?? attempts.at(-1)
       terminal.note(
         paint(
           intent.status === 'signed' || intent.status === 'done' ? 'green' : 'yellow',
@@ -61,7 +62,10 @@ function detail(intent: IntentRecord, attempt: AttemptRecord | undefined): strin
       .map(({ message }) => message)
       .join(' ')}`
   if (attempt === undefined) return ''
-  if (attempt.actual === null) return `, promises a health factor of ${short(attempt.expected.healthFactor)}`
+  if (attempt.actual === null)
+    return attempt.expected === null
+      ? ''
+      : `, promises a health factor of ${short(attempt.expected.healthFactor)}`
   const where = `in block ${attempt.blockNumber}: health factor ${short(attempt.actual.healthFactor)}`
   return attempt.failure === null ? ` ${where}` : ` ${where}, ${attempt.failure}`
 }

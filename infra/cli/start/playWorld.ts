@@ -29,6 +29,7 @@ import {
   type PlayRequest,
   playersOf,
 } from './openWorld.ts'
+import { recovered } from './recovered.ts'
 
 /** A world with everything that plays in it. */
 export type Session = {
@@ -127,10 +128,9 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     endings.add(() => live.close())
     for (const line of worstCase(agents, formatUsd)) terminal.note(line)
     if (found !== null) {
-      const left = await live.recover(await chain.head())
-      terminal.note(
-        `  took up the play at block ${Number((await chain.head()).number) - play.startBlock} of ${play.blocks}: ${left.inFlight} in flight, ${left.openIntents} intents open`,
-      )
+      const head = await chain.head()
+      terminal.note(`  took up the play at block ${Number(head.number) - play.startBlock} of ${play.blocks}`)
+      for (const line of recovered(await live.recover(head))) terminal.note(line)
     }
     const meter = createPlayMeter({
       chain,

@@ -17,6 +17,7 @@ import { type ExitCode, paint, type Terminal } from '../terminal.ts'
 import { describeAgents } from './describeStatus.ts'
 import { createEndings } from './endings.ts'
 import { interruption } from './interruption.ts'
+import { recovered } from './recovered.ts'
 import { findPassphrase, openChainSigner } from './signerPassphrase.ts'
 
 export type WatchChainOptions = {
@@ -141,9 +142,7 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
     for (const line of worstCase(agents, formatUsd)) terminal.note(line)
     terminal.note(`  status at ${server.url} (rialto status), log in ${services.logger.path}\n`)
 
-    const left = await live.recover(await chain.head())
-    if (left.inFlight + left.openIntents > 0)
-      terminal.note(`  took up ${left.inFlight} attempts in flight and ${left.openIntents} open intents`)
+    for (const line of recovered(await live.recover(await chain.head()))) terminal.note(line)
     const heads = watchHeads(chain, {
       signal: stop.signal,
       pollInterval: Math.min(settings.blockSeconds * 250, 2_000),

@@ -1,0 +1,76 @@
+import type { Address } from 'viem'
+import type { BlockRef } from '../../core/snapshot.ts'
+import type { Policy } from '../../guards/policy.ts'
+import type { Runtime } from '../runtime.ts'
+import { sayOnce, wasTold } from '../say.ts'
+import type { Slot } from '../slot.ts'
+import { deepestNeeded } from './depth.ts'
+
+/**
+ * A nonce is used, and none of its attempts has a receipt. Until a quorum proves, at as many confirmations as the
+ * policy asks, that something else was mined on it, they are `unknown`: they keep nonce and budget, and nothing of
+ * theirs is tried again. Once it is proven they are `replaced`, and their intents over: the agent decides anew.
+ */
+export async function judgeOutside(
+  runtime: Runtime,
+  policy: Policy,
+  slot: Slot,
+  head: BlockRef,
+): Promise<'unknown' | 'superseded'> {
+  const { chain, journal, logger } = runtime
+  const [{ account, nonce }] = slot
+  const number = await deepestNeeded(runtime, policy, head)
+  const deep = number === null ? null : await chain.block(number)
+  if (deep !== null && (await chain.nonce(account, deep.hash)) > nonce) {
+    const named = await chain.transactionAt(account, nonce, deep)
+    // One of ours, whose receipt the nodes have yet to agree on, is no proof of anything.
+    if (named === null || slot.every(({ hash }) => hash !== named.hash)) {
+      const outside = { account, nonce, hash: named?.hash ?? null, block: named?.block ?? idOf(deep) }
+      for (const { id } of await journal.supersede(outside))
+        logger.error(
+          { attempt: id, nonce: nonce.toString(), by: outside.hash, block: outside.block.number.toString() },
+          'something outside of Rialto used its nonce: its intent is over, and the agent decides anew',
+        )
+      return 'superseded'
+    }
+  }
+  for (const { id, status, hash } of slot) {
+    if (status === 'unknown' || status === 'prepared') continue
+    const failure = `nonce ${nonce} was used, and there is no receipt for ${hash}`
+    logger.error(
+      { attempt: id, hash, nonce: nonce.toString() },
+      'nonce used, and by no transaction of ours that has a receipt',
+    )
+    await journal.advance(id, { to: 'unknown', failure })
+  }
+  return 'unknown'
+}
+
+const idOf = ({ number, hash }: BlockRef) => ({ number, hash })
+
+/** How many nonces that nobody here used are named one by one. */
+const NAMED = 8n
+
+/**
+ * Tells, once, of transactions of an account that neither journal nor ledger knows: somebody else has its key, or its
+ * owner used another wallet. What they changed is in the next snapshot, and the next run decides by that.
+ */
+export async function noticeStrangers(runtime: Runtime, account: Address, head: BlockRef): Promise<void> {
+  const { chain, journal, logger } = runtime
+  const [mined, next] = await Promise.all([chain.nonce(account, head.hash), journal.nextNonce(account)])
+  // What an account did before the journal knew it is its own affair.
+  if (next === null || next >= mined) return
+  const first = mined - next > NAMED ? mined - NAMED : next
+  for (let nonce = first; nonce < mined; nonce += 1n) {
+    const key = `stranger.${account}.${nonce}`
+    if (wasTold(logger, key)) continue
+    const named = await chain.transactionAt(account, nonce, head)
+    sayOnce(
+      logger,
+      key,
+      'warn',
+      { account, nonce: nonce.toString(), hash: named?.hash ?? null },
+      'a transaction of the account that Rialto did not make: leave its key to Rialto alone',
+    )
+  }
+}

@@ -1,0 +1,97 @@
+import type { Address } from 'viem'
+import type { Agent } from '../../core/agent.ts'
+import { fillId } from '../../core/ids.ts'
+import type { AttemptRecord, Lease } from '../../core/journal.ts'
+import type { BlockRef } from '../../core/snapshot.ts'
+import { wei } from '../../core/units.ts'
+import { emptyFees, outbidWithin } from '../fees.ts'
+import { underLease } from '../lease.ts'
+import { gasValue } from '../measure.ts'
+import { observe } from '../observe.ts'
+import type { Runtime } from '../runtime.ts'
+import { sayOnce } from '../say.ts'
+import { signPrepared } from '../sign.ts'
+import { submit } from '../submit.ts'
+import { emptyPlan, freeCap, nextAttemptId } from './emptyPlan.ts'
+import { noncesAt } from './freeNonce.ts'
+
+/**
+ * Uses up the nonces of an account that nothing on its way will use, with recorded transactions that do nothing: what
+ * is behind them could never be mined otherwise. Such a gap is left by an attempt that was to use two nonces and was
+ * replaced on the first: the authorisation for the second is out, and anybody may apply it until its nonce is used.
+ *
+ * @param lease taken only when there is a gap, unless the caller has it
+ */
+export async function fillGaps(
+  runtime: Runtime,
+  agents: readonly Agent[],
+  account: Address,
+  head: BlockRef,
+  lease: Lease | null = null,
+): Promise<readonly AttemptRecord[]> {
+  const [agent] = agents
+  const { gaps } = await noncesAt(runtime, account, head)
+  if (agent === undefined || gaps.length === 0) return []
+  const fillAll = async (held: Lease): Promise<readonly AttemptRecord[]> => {
+    const filled: AttemptRecord[] = []
+    for (const nonce of gaps) {
+      const attempt = await fill(runtime, agent, held, nonce, head)
+      if (attempt !== null) filled.push(attempt)
+    }
+    return filled
+  }
+  return lease === null ? underLease(runtime, account, fillAll) : fillAll(lease)
+}
+
+async function fill(
+  runtime: Runtime,
+  agent: Agent,
+  lease: Lease,
+  nonce: bigint,
+  head: BlockRef,
+): Promise<AttemptRecord | null> {
+  const { account } = lease
+  const policy = runtime.policyOf(agent.id)
+  const rivals = (await runtime.signer.signedFrom(account, nonce)).filter((signed) => signed.nonce === nonce)
+  const fees = outbidWithin(
+    emptyFees(head, policy),
+    rivals.map(({ plan }) => plan),
+    policy.replacement.bump,
+    freeCap(policy),
+  )
+  if (fees === null) {
+    sayOnce(
+      runtime.logger,
+      `fill.${account}.${nonce}`,
+      'error',
+      { account, nonce: nonce.toString() },
+      'a nonce that nothing will use cannot be filled: the fee cap of the policy is too low',
+    )
+    return null
+  }
+  const id = await nextAttemptId(runtime, fillId(account, nonce))
+  const { plan, planHash } = await emptyPlan(runtime, policy, head, fees, {
+    intentId: fillId(account, nonce),
+    chainId: runtime.chain.chainId,
+    account,
+  })
+  const snapshot = await observe(runtime, agent, head)
+  runtime.logger.warn({ attempt: id, nonce: nonce.toString() }, 'filling a nonce that nothing will use')
+  const attempt = await signPrepared(runtime, lease, {
+    id,
+    intentId: null,
+    purpose: 'fill',
+    replaces: null,
+    chainId: plan.chainId,
+    account,
+    nonce,
+    noncesUsed: 1,
+    plan,
+    planHash,
+    signedAt: head.timestamp,
+    reserved: gasValue(wei(plan.gasLimit * plan.maxFeePerGas), snapshot, runtime.book),
+    expected: null,
+  })
+  if (attempt.status !== 'dropped') await submit(runtime, attempt, policy, head)
+  return attempt
+}

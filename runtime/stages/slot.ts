@@ -1,0 +1,27 @@
+import type { AttemptRecord } from '../core/journal.ts'
+
+/** All open attempts on one nonce of an account, first to last: at most one of them is ever mined. */
+export type Slot = readonly [AttemptRecord, ...AttemptRecord[]]
+
+/** Attempts in flight, nonce by nonce in the order in which the journal gives them. */
+export function slotsOf(attempts: readonly AttemptRecord[]): readonly Slot[] {
+  const slots = new Map<string, [AttemptRecord, ...AttemptRecord[]]>()
+  for (const attempt of attempts) {
+    const key = `${attempt.account}.${attempt.nonce}`
+    const slot = slots.get(key)
+    if (slot === undefined) slots.set(key, [attempt])
+    else slot.push(attempt)
+  }
+  return [...slots.values()]
+}
+
+/** What is in flight by now on the nonce of a slot; null when nothing is any more. */
+export const slotOf = (attempts: readonly AttemptRecord[], [{ account, nonce }]: Slot): Slot | null =>
+  slotsOf(attempts).find(([first]) => first.account === account && first.nonce === nonce) ?? null
+
+/** The last of a nonce that has its bytes: what should be in the pools now. Null while there is none. */
+export const newestSigned = (slot: readonly AttemptRecord[]): AttemptRecord | null =>
+  slot.findLast(({ raw }) => raw !== null) ?? null
+
+/** Whether a transaction does nothing but use its nonce. */
+export const isEmpty = ({ plan }: Pick<AttemptRecord, 'plan'>): boolean => plan.calls.length === 0
