@@ -249,6 +249,83 @@ describe('judgePlan', () => {
     expect(denialOf({ gasLimit: 3_000_001n })).toBe('GAS_CAP')
   })
 
+  test('has a fee cap for what reduces risk, and for what uses up a nonce, and a lower one for all else', () => {
+    const fees = { maxFeePerGas: wei(100n * 10n ** 9n + 1n) }
+    for (const [kind, calls] of Object.entries(honest))
+      expect(denialOf({ ...fees, calls }), kind).toBe(
+        ['supply', 'repay', 'deleverage'].includes(kind) ? null : 'GAS_CAP',
+      )
+    const empty = { calls: [], delegateTo: null, gasLimit: 21_000n }
+    expect(denialOf({ ...empty, ...fees })).toBeNull()
+    expect(denialOf({ ...empty, maxFeePerGas: wei(400n * 10n ** 9n + 1n) })).toBe('GAS_CAP')
+  })
+
+  test('lets an empty plan do nothing at all', () => {
+    const empty = { calls: [], delegateTo: null, gasLimit: 100_000n }
+    expect(denialOf(empty)).toBeNull()
+    expect(denialOf({ ...empty, gasLimit: 100_001n })).toBe('GAS_CAP')
+    expect(denialOf({ ...empty, delegateTo: names.batchAccount })).toBe('CONTRACT_NOT_ALLOWED')
+    expect(denialOf({ ...empty, chainId: 1 })).toBe('PLAN_MISMATCH')
+    expect(denialOf(empty, { mode: 'observe' })).toBe('TRADING_HALTED')
+    // Nothing holds it to a last block, so it promises none.
+    expect(denialOf({ ...empty, lastValidBlock: 10_000n })).toBeNull()
+  })
+
+  test('tells what counts against the allowances: what the action is about, and gas at its cap', () => {
+    const judged = (calls: readonly Call[]) => judgePlan(planOf(ME, { calls }), policy, book)
+    const gas = { token: 'native', amount: 500_000n * 50n * 10n ** 9n }
+    const million = (token: string) => ({ token, amount: 1_000_000n })
+    const expected = {
+      supply: [million('WETH'), 'riskReducing'],
+      withdraw: [million('WETH'), 'other'],
+      borrow: [million('USDC'), 'other'],
+      repay: [million('USDC'), 'riskReducing'],
+      deleverage: [{ token: 'WETH', amount: 777n }, 'riskReducing'],
+      swap: [million('USDC'), 'other'],
+      transfer: [million('USDC'), 'other'],
+    } as const
+    for (const [kind, [moved, content]] of Object.entries(expected))
+      expect(judged(honest[kind as keyof typeof honest])).toEqual({ kind, content, moved: [moved, gas] })
+    expect(judgePlan(planOf(ME, { calls: [], delegateTo: null, gasLimit: 21_000n }), policy, book)).toEqual({
+      kind: 'empty',
+      content: 'empty',
+      moved: [{ token: 'native', amount: 21_000n * 50n * 10n ** 9n }],
+    })
+  })
+
+  test('lets the member of a role act for its own Safe, by its own route, and for nobody else', () => {
+    const sender: Address = '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC'
+    const safe = {
+      account: ME,
+      modifier: FRIEND,
+      multiSend: uniswapPool,
+      roleKey: `0x${'12'.repeat(32)}`,
+    } as const
+    const { account: _account, ...route } = safe
+    const via = { kind: 'roles', sender, ...route } as const
+    const judged = (changes: Partial<Plan>, options: object = { safe }) => {
+      try {
+        return judgePlan(planOf(ME, { delegateTo: null, ...changes }), policy, book, options).kind
+      } catch (error) {
+        return (error as { details: { denial: string } }).details.denial
+      }
+    }
+    expect(judged({ via })).toBe('repay')
+    expect(judged({ via, calls: [], gasLimit: 21_000n })).toBe('empty')
+    expect(judged({ calls: [], gasLimit: 21_000n, account: sender })).toBe('empty')
+    for (const change of [
+      { via: { ...via, modifier: STRANGER } },
+      { via: { ...via, multiSend: STRANGER } },
+      { via: { ...via, roleKey: `0x${'13'.repeat(32)}` as const } },
+      { via, account: STRANGER },
+      { via, delegateTo: names.batchAccount },
+      // The member itself holds nothing that it could act with.
+      { account: sender, calls: honestCalls(sender).repay },
+    ])
+      expect(judged(change)).toBe('CONTRACT_NOT_ALLOWED')
+    expect(judged({ via }, {})).toBe('CONTRACT_NOT_ALLOWED')
+  })
+
   test('refuses every plan where our contracts are not deployed', () => {
     const { rialto: _rialto, ...bare } = book
     expect(() => judgePlan(planOf(ME), policy, bare)).toThrow(

@@ -1,12 +1,16 @@
+import { createHash } from 'node:crypto'
 import * as nodeFs from 'node:fs'
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { type Address, type Hex, keccak256, numberToHex } from 'viem'
+import { privateKeyToAccount } from 'viem/accounts'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { AttemptId, Hash, IntentId } from '../../runtime/core/ids.ts'
-import { planOf } from '../../test/conformance/signerFixture.ts'
+import { planHash } from '../../runtime/core/lifecycle.ts'
+import { dearer, planOf, requestOf } from '../../test/conformance/signerFixture.ts'
+import { buildTransaction } from './buildTransaction.ts'
 import type { LedgerEntry } from './createSigner.ts'
 import { type LedgerFs, openLedger } from './ledger.ts'
 
@@ -81,6 +85,76 @@ describe('openLedger', () => {
     const again = openLedger(path, scope)
     again.close()
     expect(again.history.fenceOf(ACCOUNT)).toBe(9n)
+  })
+
+  test('gives back whole plans, letter by letter, and what moved and when', () => {
+    const via = {
+      kind: 'roles',
+      modifier: ACCOUNT.toLowerCase() as Address,
+      multiSend: ACCOUNT,
+      roleKey: `0x${'Ab'.repeat(32)}`,
+      sender: ACCOUNT,
+    } as const
+    const entry = { ...signedEntry(1), fence: 'protector' as const }
+    const plan = { ...entry.plan, delegateTo: null, via }
+    const { kind: _kind, ...record } = { ...entry, plan }
+    const ledger = openLedger(path, scope)
+    ledger.append({ ...entry, plan })
+    ledger.close()
+    const again = openLedger(path, scope)
+    again.close()
+    expect(again.history.signedFrom(ACCOUNT, 0n)).toEqual([record])
+    expect(again.history.fenceOf(ACCOUNT)).toBeNull()
+    expect(again.history.latest()).toBe(record.signedAt)
+    const asked = { nonce: 9n, signedAt: record.signedAt, moved: [] }
+    expect(again.history.totalWith(ACCOUNT, 100, asked, 'USDC')).toBe(1n)
+  })
+
+  test('reads entries from before plans were kept, and makes of their bytes what can be made', async () => {
+    const plan = planOf(ACCOUNT)
+    const key = privateKeyToAccount(`0x${'4c'.repeat(32)}`)
+    const { raw, hash } = await buildTransaction(key, plan, 7n)
+    const old = {
+      kind: 'signed',
+      ...scope,
+      account: ACCOUNT,
+      fence: '3',
+      nonce: '7',
+      noncesUsed: 2,
+      planHash: planHash(plan),
+      intentId: plan.intentId,
+      attemptId: 'intent-1.1',
+      raw,
+      hash,
+    }
+    const json = JSON.stringify(old)
+    const digest = createHash('sha256').update('0'.repeat(64)).update(json).digest('hex')
+    writeFileSync(path, `{"sha256":"${digest}","entry":${json}}\n`, { mode: 0o600 })
+    const ledger = openLedger(path, scope)
+    const [attempt] = ledger.history.signedFrom(ACCOUNT, 0n)
+    expect(attempt).toMatchObject({
+      raw,
+      planHash: planHash(plan),
+      signedAt: 0n,
+      moved: [],
+      plan: {
+        intentId: plan.intentId,
+        calls: plan.calls,
+        delegateTo: plan.delegateTo,
+        gasLimit: plan.gasLimit,
+        maxFeePerGas: plan.maxFeePerGas,
+        lastValidBlock: plan.lastValidBlock,
+        policyVersion: '',
+      },
+    })
+    // It answers the same request with the same bytes, and holds nonce and intent as every other.
+    expect(ledger.history.replay(requestOf(plan, { fence: 3n }))?.raw).toBe(raw)
+    const other = requestOf(planOf(ACCOUNT, dearer(plan)), { attemptId: 'b' as AttemptId, fence: 3n })
+    expect(() => ledger.history.admit({ ...other, nonce: 9n }, 'other')).toThrow('on nonce 7')
+    expect(() => ledger.history.admit(other, 'other')).not.toThrow()
+    ledger.append(signedEntry(9))
+    ledger.close()
+    expect(known(9)).not.toBeNull()
   })
 
   test('is one JSON object a line', () => {
