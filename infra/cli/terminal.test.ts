@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { InvalidInputError, RialtoError } from '../../runtime/core/errors.ts'
-import { explain, outliveReaders, paint, printable } from './terminal.ts'
+import { explain, outliveReaders, paint, printable, printablePainted } from './terminal.ts'
 
 describe('outliveReaders', () => {
   /** A process whose streams can break. */
@@ -56,9 +56,19 @@ describe('paint', () => {
 })
 
 describe('printable', () => {
-  it('keeps lines, tabs, every script and our own colours', () => {
-    const text = 'eins\n\tzwei\nسلام، می‌خواهم 👩‍🚀 \u001b[31mx\u001b[0m'
+  it('keeps lines, tabs and every script, and our own colours where there are any', () => {
+    const text = 'eins\n\tzwei\nسلام، می‌خواهم 👩‍🚀'
     expect(printable(text)).toBe(text)
+    const painted = `${text} \u001b[31mx\u001b[0m`
+    const before = process.env.NO_COLOR
+    try {
+      delete process.env.NO_COLOR
+      expect(printablePainted(painted, { isTTY: true })).toBe(painted)
+      expect(printablePainted(`${painted}\u001b[5m`, { isTTY: true })).toBe(`${painted}\ufffd[5m`)
+      expect(printablePainted(painted, { isTTY: false })).toBe(`${text} \ufffd[31mx\ufffd[0m`)
+    } finally {
+      if (before !== undefined) process.env.NO_COLOR = before
+    }
   })
 
   it.each([

@@ -15,9 +15,12 @@ export type Colour = keyof typeof COLOURS
 
 /** Colours only for eyes: not in pipes, and not where `NO_COLOR` is set (no-color.org). */
 export function paint(colour: Colour, text: string, stream: NodeJS.WriteStream = process.stderr): string {
-  if (!stream.isTTY || (process.env.NO_COLOR ?? '') !== '') return text
+  if (!isColoured(stream)) return text
   return `\u001b[${COLOURS[colour]}m${text}\u001b[0m`
 }
+
+const isColoured = (stream: Pick<NodeJS.WriteStream, 'isTTY'>): boolean =>
+  stream.isTTY && (process.env.NO_COLOR ?? '') === ''
 
 /** The sequences that {@link paint} writes: the only ones that may reach a terminal. */
 const PAINTED = new RegExp(`(\u001b\\[(?:0|${Object.values(COLOURS).join('|')})m)`)
@@ -34,15 +37,20 @@ const DRIVING = /[^\P{Cc}\n\t]|[\u202a-\u202e\u2066-\u2069\p{Zl}\p{Zp}\u{e0000}-
  *
  * @example printable('\u001b]0;owned\u0007fine\n') // '\ufffd]0;owned\ufffdfine\n'
  */
-export const printable = (text: string): string =>
-  text
-    .split(PAINTED)
-    .map((part, index) => (index % 2 === 1 ? part : part.replaceAll(DRIVING, '\ufffd')))
-    .join('')
+export const printable = (text: string): string => text.replaceAll(DRIVING, '\ufffd')
+
+/** The same for what we wrote ourselves, with other people's words in it: our colours stay where there are any. */
+export const printablePainted = (text: string, stream: Pick<NodeJS.WriteStream, 'isTTY'>): string =>
+  isColoured(stream)
+    ? text
+        .split(PAINTED)
+        .map((part, index) => (index % 2 === 1 ? part : printable(part)))
+        .join('')
+    : printable(text)
 
 export const processTerminal: Terminal = {
-  out: (text) => process.stdout.write(`${printable(text)}\n`),
-  note: (text) => process.stderr.write(`${printable(text)}\n`),
+  out: (text) => process.stdout.write(`${printablePainted(text, process.stdout)}\n`),
+  note: (text) => process.stderr.write(`${printablePainted(text, process.stderr)}\n`),
   async step(name, work, describe) {
     const start = performance.now()
     const seconds = () => `${((performance.now() - start) / 1000).toFixed(1)} s`

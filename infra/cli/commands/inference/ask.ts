@@ -6,7 +6,7 @@ import { joinNetwork } from '../../../inference/joinNetwork.ts'
 import type { Privacy } from '../../../inference/protocol/network/privacy.ts'
 import { problemSchema } from '../../../inference/protocol/network/problem.ts'
 import { LOOPBACK_CAVEAT } from '../../../inference/startLoopbackNetwork.ts'
-import { paint, type Terminal } from '../../terminal.ts'
+import { paint, printable, type Terminal } from '../../terminal.ts'
 import { whole } from './arguments.ts'
 import { findOrStartNetwork, type NetworkSelection, networkOptions, privacyOption } from './network.ts'
 
@@ -77,7 +77,7 @@ export function askCommand(terminal: Terminal): Command {
             JSON.stringify({ answer, path: report, seen, balance: ready, anonymous: !found.isLoopback }),
           )
         else {
-          terminal.out(answer)
+          terminal.out(printable(answer))
           terminal.note(render(report, seen, ready))
           if (found.isLoopback) terminal.note(`\n  ${paint('yellow', LOOPBACK_CAVEAT)}`)
         }
