@@ -20,9 +20,10 @@ contract HostileToken is TestToken {
         return bytes(_hostileSymbol).length == 0 ? super.symbol() : _hostileSymbol;
     }
 
-    /// @dev Every transfer fails with the issuer's words, once there are any.
-    function _update(address from, address to, uint256 value) internal override {
+    /// @dev Whoever pulls tokens fails with the issuer's words, once there are any. Uniswap hides what a plain
+    /// transfer fails with ("TF"); Aave passes on what its pull does.
+    function transferFrom(address from, address to, uint256 value) public override returns (bool) {
         if (bytes(_reason).length != 0) revert(_reason);
-        super._update(from, to, value);
+        return super.transferFrom(from, to, value);
     }
 }

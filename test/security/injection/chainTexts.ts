@@ -1,5 +1,6 @@
 import { type Address, type Hex, keccak256, numberToHex, pad, parseAbi, stringToHex, toHex } from 'viem'
 import { compileContract } from '../../../infra/contracts/compile.ts'
+import { worldAccounts } from '../../../infra/world/accounts.ts'
 import { createRpc, type Rpc } from '../../../infra/world/rpc.ts'
 import type { World } from '../../../infra/world/world.ts'
 import { InvariantError } from '../../../runtime/core/errors.ts'
@@ -30,7 +31,8 @@ export async function turnHostile(
   const rpc = createRpc(world.url)
   const { bytecode } = compileContract('test/security/injection/HostileToken.sol', 'HostileToken')
   // A creation that is only called answers with the code that it would leave.
-  await rpc('anvil_setCode', token, await rpc<Hex>('eth_call', { data: bytecode }, 'latest'))
+  const from = worldAccounts.deployer.address
+  await rpc('anvil_setCode', token, await rpc<Hex>('eth_call', { from, data: bytecode }, 'latest'))
   const at = (slot: bigint): Slot => ({ address: token, slot })
   return { name: at(TOKEN_SLOTS.name), symbol: at(TOKEN_SLOTS.symbol), reason: at(TOKEN_SLOTS.reason) }
 }

@@ -53,7 +53,6 @@ export function describeChain(context: Context): void {
       const { scene, model } = context
       model.script = says({ candidate: 'c1', size: 100, reason: 'Under the floor.' })
       model.bodies.length = 0
-      scene.engine.logger.lines.splice(0)
       const agent = scene.guardian(model.chat)
       const run = await decide(runtime, agent, moment.head)
       const outcome = await execute(runtime, agent, intentId(run.id), moment.head)
@@ -156,7 +155,10 @@ function expectQuoted(line: string, hostile: HostileText): void {
   expectPlain(line, title(hostile), 260)
   // Aave's own numbers are told by their names, whoever says them.
   if (/^\d{1,3}$/.test(hostile.text)) return
-  expect([...line.matchAll(/["“”„«»]/g)], `${title(hostile)}: ${line}`).toHaveLength(2)
+  const marks = [...line.matchAll(/["“”„«»]/g)].length
+  // A reason that takes more gas than there is never arrives: then nothing of it is told.
+  const isLost = hostile.text.length > 5_000 && marks === 0 && !line.includes(hostile.text.slice(0, 8))
+  expect(isLost || marks === 2, `${title(hostile)}: ${line}`).toBe(true)
 }
 
 function required<T>(value: T | undefined): T {

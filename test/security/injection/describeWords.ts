@@ -18,6 +18,7 @@ import { createLogger } from '../../../infra/telemetry/createLogger.ts'
 import { tellErrors } from '../../../infra/telemetry/tellErrors.ts'
 import { describeError, RialtoError } from '../../../runtime/core/errors.ts'
 import { runId } from '../../../runtime/core/ids.ts'
+import { memoryLogger } from '../../engine/engine.fixture.ts'
 import { errorOf, onChain } from './chainTexts.ts'
 import { type Context, title } from './context.ts'
 import type { HostileText } from './corpus.ts'
@@ -107,7 +108,7 @@ export function describeWords(context: Context): void {
         for (const thrown of [new Error(text), text, viems])
           expectPlain(describeError(thrown), title(hostile), 500)
         const told: string[] = []
-        const silent = { debug() {}, info() {}, warn() {}, error() {} }
+        const silent = memoryLogger()
         const error = new RialtoError('CODE', text.slice(0, 5_000), { fix: text.slice(0, 5_000) })
         tellErrors(silent, (line) => told.push(line)).error({ error: describeError(error) }, 'job failed')
         for (const line of told) expectPlain(line, title(hostile), 11_000)
@@ -118,11 +119,8 @@ export function describeWords(context: Context): void {
     it('in the log are one line of JSON each', async () => {
       const directory = mkdtempSync(join(tmpdir(), 'rialto-injection-'))
       try {
-        const logger = createLogger({
-          directory,
-          level: 'info',
-          onFailure: (error) => expect.fail(error.message),
-        })
+        const onFailure = (error: Error) => expect(error).toBe(null)
+        const logger = createLogger({ directory, level: 'info', onFailure })
         for (const { text } of texts) logger.error({ error: describeError(new Error(text)) }, 'job failed')
         await logger.close()
         const lines = readFileSync(logger.path, 'utf8').trimEnd().split('\n')
