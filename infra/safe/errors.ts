@@ -1,0 +1,94 @@
+import type { Address } from 'viem'
+import { InvalidInputError, RialtoError } from '../../runtime/core/errors.ts'
+import type { Hash } from '../../runtime/core/ids.ts'
+
+/** A function's condition has more parts than the modifier can hold. */
+export class ConditionTooLargeError extends InvalidInputError {
+  override readonly name = 'ConditionTooLargeError'
+  constructor(actual: number, limit: number) {
+    super(`A function's condition has ${actual} parts, and a Roles modifier holds at most ${limit}.`, {
+      code: 'CONDITION_TOO_LARGE',
+      fix: 'Name fewer tokens, pools or recipients in the policy, or split it into two roles.',
+      details: { actual, limit },
+    })
+  }
+}
+
+/** The block that was read is no longer one of the chain. */
+export class ChainMovedError extends RialtoError {
+  override readonly name = 'ChainMovedError'
+  constructor(block: bigint, host: string) {
+    super('CHAIN_MOVED', `Block ${block} was replaced while the role was read from ${host}.`, {
+      fix: 'Try again.',
+      retryable: true,
+      details: { block, host },
+    })
+  }
+}
+
+/** The node serves logs in pieces only, and cannot tell where to begin. */
+export class FirstBlockUnknownError extends RialtoError {
+  override readonly name = 'FirstBlockUnknownError'
+  constructor(modifier: Address, host: string) {
+    super(
+      'FIRST_BLOCK_UNKNOWN',
+      `The RPC at ${host} cannot tell in which block the modifier ${modifier} was made.`,
+      {
+        fix: 'Set account.firstBlock of the agent to that block, or use an archive node.',
+        details: { modifier, host },
+      },
+    )
+  }
+}
+
+/** The node keeps no logs of a modifier that is there, so nothing can be said of what it allows. */
+export class LogsMissingError extends RialtoError {
+  override readonly name = 'LogsMissingError'
+  constructor(modifier: Address, host: string) {
+    super('LOGS_MISSING', `The RPC at ${host} has no log of how the modifier ${modifier} was set up.`, {
+      fix: 'Use a node that keeps all logs, and see that account.firstBlock is not too late.',
+      details: { modifier, host },
+    })
+  }
+}
+
+/** What is on-chain is not what the policy says. */
+export class RoleMismatchError extends RialtoError {
+  override readonly name = 'RoleMismatchError'
+  /** One line each. */
+  readonly differences: readonly string[]
+  constructor(agent: string, differences: readonly string[]) {
+    super(
+      'ROLE_MISMATCH',
+      `What is on-chain is not what the policy of ${agent} says: ${differences.join(' · ')}.`,
+      {
+        fix: 'Look at it with "rialto policy check", and mend it with "rialto policy apply".',
+        details: { agent, differences },
+      },
+    )
+    this.differences = differences
+  }
+}
+
+/** A Safe did not carry out what its owner signed. */
+export class SafeTransactionFailedError extends RialtoError {
+  override readonly name = 'SafeTransactionFailedError'
+  /** @param why the node's words, one line */
+  constructor(safe: Address, why: string) {
+    super('SAFE_TRANSACTION_FAILED', `The Safe ${safe} does not carry out the transaction: ${why}.`, {
+      fix: 'Nothing was changed. See that the owner can pay the gas, and that the modifier belongs to the Safe.',
+      details: { safe },
+    })
+  }
+}
+
+/** A transaction of an owner was sent and is not mined. */
+export class SafeTransactionUnknownError extends RialtoError {
+  override readonly name = 'SafeTransactionUnknownError'
+  constructor(hash: Hash, seconds: number) {
+    super('SAFE_TRANSACTION_UNKNOWN', `Transaction ${hash} was sent and is not mined after ${seconds} s.`, {
+      fix: 'It may still be: look for it before you send anything else, then run "rialto policy check".',
+      details: { hash },
+    })
+  }
+}
