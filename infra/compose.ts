@@ -15,6 +15,8 @@ import { decodeRevert } from './chain/decodeRevert.ts'
 import type { Terminal } from './cli/terminal.ts'
 import type { Config } from './config/loadConfig.ts'
 import { openInference } from './inference/openInference.ts'
+import { openOrders } from './orders/ownerOrders.ts'
+import { withOwnerOrders } from './orders/withOwnerOrders.ts'
 import { openQueueServer, type QueueServer } from './queue/openQueueServer.ts'
 import { createCheckpointer } from './store/createCheckpointer.ts'
 import { openStore, type Store } from './store/openStore.ts'
@@ -28,6 +30,8 @@ export type Services = {
   readonly model: NonNullable<LendingGuardianOptions['model']>
   readonly checkpointer: BaseCheckpointSaver
   readonly logger: FileLogger
+  /** Rialto's folder, where the owner's orders lie. */
+  readonly directory: string
   close(): Promise<void>
 }
 
@@ -103,6 +107,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       model: { chat: inference.value.chat, name: inference.value.name },
       checkpointer: await createCheckpointer(store.value.database),
       logger,
+      directory: config.directory,
       close: closeOpen,
     }
   } catch (error) {
@@ -126,7 +131,8 @@ const ANALYSE_TIMEOUT = 30_000
 
 /** Wires the engine: the one place that knows all of its parts. */
 export async function startEngine(options: EngineOptions): Promise<{ runtime: Runtime; live: Live }> {
-  const { services, journal, agents } = options
+  const { services, agents } = options
+  const journal = withOwnerOrders(options.journal, openOrders(services.directory), services.logger)
   const policies = new Map<AgentId, Policy>(agents.map(({ agent, policy }) => [agent.id, policy]))
   const runtime: Runtime = {
     chain: options.chain,

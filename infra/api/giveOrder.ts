@@ -1,3 +1,4 @@
+import type { Address } from 'viem'
 import { agentId } from '../../runtime/core/ids.ts'
 import type { JournalStore } from '../../runtime/core/journal.ts'
 import type { TradingOrder } from './status.ts'
@@ -5,18 +6,19 @@ import type { TradingOrder } from './status.ts'
 /**
  * Writes an order into the journal.
  *
- * There the strictest of what was said to all and what was said to one counts. So a resumption of all agents is also
+ * There the strictest of what was said to all, to one agent and to one account counts. So a resumption of all is also
  * said to each of them: otherwise one that was halted by its name, or is frozen, would stay so.
  *
- * @param agents all that there are
- * @example await giveOrder(store.journals, { agent: null, state: 'halted', reason: 'a bad feeling' }, ['guardian'])
+ * @param known all agents and accounts that there are
+ * @example await giveOrder(store.journals, { scope: 'all', state: 'halted', reason: 'a bad feeling' }, known)
  */
 export async function giveOrder(
   journals: Pick<JournalStore, 'setTradingState'>,
-  { agent, state, reason }: TradingOrder,
-  agents: readonly string[],
+  { scope, state, reason }: TradingOrder,
+  known: { readonly agents: readonly string[]; readonly accounts: readonly Address[] },
 ): Promise<void> {
-  await journals.setTradingState(agent === null ? 'all' : { agent: agentId(agent) }, state, reason)
-  if (agent !== null || state !== 'active') return
-  for (const id of agents) await journals.setTradingState({ agent: agentId(id) }, state, reason)
+  await journals.setTradingState(scope, state, reason)
+  if (scope !== 'all' || state !== 'active') return
+  for (const id of known.agents) await journals.setTradingState({ agent: agentId(id) }, state, reason)
+  for (const account of known.accounts) await journals.setTradingState({ account }, state, reason)
 }

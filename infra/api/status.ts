@@ -1,4 +1,7 @@
+import { getAddress, isAddress } from 'viem'
 import { z } from 'zod'
+import type { AgentId } from '../../runtime/core/ids.ts'
+import type { TradingScope } from '../../runtime/core/journal.ts'
 
 const tradingState = z.enum(['active', 'reducing', 'halted'])
 
@@ -28,9 +31,20 @@ export const statusSchema = z.object({
 
 export type Status = z.output<typeof statusSchema>
 
-/** An order of the owner. `agent` null means all agents. */
+const scope = z.union([
+  z.literal('all'),
+  z.strictObject({ agent: z.string().transform((text) => text as AgentId) }),
+  z.strictObject({
+    account: z
+      .string()
+      .refine((text) => isAddress(text, { strict: false }))
+      .transform((text) => getAddress(text)),
+  }),
+])
+
+/** An order of the owner: to one agent, to whoever acts on one account, or to all. */
 export const tradingOrderSchema = z.strictObject({
-  agent: z.string().nullable(),
+  scope,
   state: tradingState,
   reason: z.string().max(200),
 })
@@ -43,10 +57,20 @@ export const orderAnswerSchema = z.object({ agents: z.array(z.object({ id: z.str
 export type OrderAnswer = z.output<typeof orderAnswerSchema>
 
 /**
- * What to say of an order for an agent that there is not: whoever mistypes a name must not believe that it is halted.
- * Null when there is such an agent, or the order is for all of them.
+ * What to say of an order for an agent or an account that there is not: whoever mistypes a name must not believe that
+ * it is halted. Null when there is such a one, or the order is for all.
  */
-export const findStranger = (agent: string | null, known: readonly string[]): string | null =>
-  agent === null || known.includes(agent)
+export function findStranger(
+  whom: TradingScope,
+  known: { readonly agents: readonly string[]; readonly accounts: readonly string[] },
+): string | null {
+  if (whom === 'all') return null
+  if ('agent' in whom)
+    return known.agents.includes(whom.agent)
+      ? null
+      : `There is no agent "${whom.agent}". Name one of ${known.agents.join(', ')}, or leave --agent out to mean all of them.`
+  const accounts = known.accounts.map((account) => account.toLowerCase())
+  return accounts.includes(whom.account.toLowerCase())
     ? null
-    : `There is no agent "${agent}". Name one of ${known.join(', ')}, or leave --agent out to mean all of them.`
+    : `No agent acts on ${whom.account}. Name one of ${known.accounts.join(', ') || 'none'}, or leave --account out to mean all of them.`
+}

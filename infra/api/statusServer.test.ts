@@ -5,11 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { RialtoError } from '../../runtime/core/errors.ts'
+import { agentId } from '../../runtime/core/ids.ts'
 import { fetchStatus, sendOrder } from './client.ts'
 import { readRuntimeFile, removeRuntimeFile, writeRuntimeFile } from './runtimeFile.ts'
 import type { Status, TradingOrder } from './status.ts'
 import { startStatusServer } from './statusServer.ts'
 
+const ACCOUNT = '0x0101010101010101010101010101010101010101'
 const STATUS: Status = {
   version: '1.2.3',
   pid: process.pid,
@@ -20,7 +22,7 @@ const STATUS: Status = {
   agents: [
     {
       id: 'guardian',
-      account: `0x${'01'.repeat(20)}`,
+      account: ACCOUNT,
       tradingState: 'halted',
       healthFactor: '1.3',
       equityUsd: null,
@@ -29,7 +31,7 @@ const STATUS: Status = {
   ],
   inFlight: 0,
 }
-const ORDER: TradingOrder = { agent: null, state: 'halted', reason: 'a bad feeling' }
+const ORDER: TradingOrder = { scope: 'all', state: 'halted', reason: 'a bad feeling' }
 
 let folder: string
 beforeEach(() => {
@@ -42,7 +44,7 @@ async function serve(overrides: Partial<Parameters<typeof startStatusServer>[0]>
   const orders: TradingOrder[] = []
   const server = await startStatusServer({
     port: 0,
-    agents: ['guardian'],
+    known: () => ({ agents: ['guardian'], accounts: [ACCOUNT] }),
     status: async () => STATUS,
     order: async (order) => {
       orders.push(order)
@@ -84,7 +86,14 @@ describe('the status server', () => {
 
   it('refuses an order that is malformed', async () => {
     const { url, token, orders } = await serve()
-    for (const body of ['', 'null', '{', '{"agent":null}', JSON.stringify({ ...ORDER, state: 'rich' })]) {
+    for (const body of [
+      '',
+      'null',
+      '{',
+      '{"scope":"all"}',
+      JSON.stringify({ ...ORDER, scope: { account: '0x1' } }),
+      JSON.stringify({ ...ORDER, state: 'rich' }),
+    ]) {
       const headers = { authorization: `Bearer ${token}` }
       expect((await fetch(`${url}/trading-state`, { method: 'POST', body, headers })).status).toBe(400)
     }
@@ -111,9 +120,15 @@ describe('its client', () => {
 
   it('is told that there is no such agent, and which there are', async () => {
     const { orders } = await serve()
-    await expect(sendOrder(folder, { ...ORDER, agent: 'guardain' })).rejects.toMatchObject({
+    await expect(
+      sendOrder(folder, { ...ORDER, scope: { agent: agentId('guardain') } }),
+    ).rejects.toMatchObject({
       code: 'INVALID_INPUT',
       message: expect.stringMatching(/no agent "guardain".*guardian/),
+    })
+    const stranger = '0x0202020202020202020202020202020202020202'
+    await expect(sendOrder(folder, { ...ORDER, scope: { account: stranger } })).rejects.toMatchObject({
+      message: expect.stringMatching(new RegExp(`No agent acts on ${stranger}.*${ACCOUNT}`)),
     })
     expect(orders).toEqual([])
   })

@@ -32,7 +32,7 @@ export type StatusServerOptions = {
   readonly port: number
   status(): Promise<Status>
   /** Whom an order can be for. */
-  readonly agents: readonly string[]
+  known(): { readonly agents: readonly string[]; readonly accounts: readonly string[] }
   order(order: TradingOrder): Promise<void>
 }
 
@@ -57,7 +57,7 @@ export async function startStatusServer(options: StatusServerOptions): Promise<S
   app.post('/trading-state', async (context) => {
     const order = tradingOrderSchema.safeParse(await context.req.json().catch(() => null))
     if (!order.success) return context.json({ error: 'The order is malformed.' }, 400)
-    const stranger = findStranger(order.data.agent, options.agents)
+    const stranger = findStranger(order.data.scope, options.known())
     if (stranger !== null) return context.json({ error: stranger }, 422)
     await options.order(order.data)
     const { agents } = await options.status()

@@ -1,6 +1,10 @@
-import { Command } from 'commander'
-import { InvalidInputError } from '../../../runtime/core/errors.ts'
+import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { Command, Option } from 'commander'
+import { type Address, getAddress, isAddress } from 'viem'
+import { describeError, InvalidInputError, RialtoError } from '../../../runtime/core/errors.ts'
 import { agentId } from '../../../runtime/core/ids.ts'
+import type { TradingScope } from '../../../runtime/core/journal.ts'
 import type { TradingState } from '../../../runtime/core/verdict.ts'
 import { sendOrder } from '../../api/client.ts'
 import { giveOrder } from '../../api/giveOrder.ts'
@@ -9,22 +13,20 @@ import { findDirectory } from '../../config/findDirectory.ts'
 import { type Environment, loadEnvironment } from '../../config/loadEnvironment.ts'
 import { findConfigFile, readConfigFile } from '../../config/readConfigFile.ts'
 import { holdDirectory } from '../../directory.ts'
+import { giveOwnerOrder } from '../../orders/ownerOrders.ts'
 import { openStore } from '../../store/openStore.ts'
 import type { Terminal } from '../terminal.ts'
 
-type Options = { agent?: string; reduceOnly?: boolean; config?: string; json?: boolean }
+type Options = { agent?: string; account?: string; reduceOnly?: boolean; config?: string; json?: boolean }
 
-/** `rialto halt`: no agent signs anything any more, from the next block on and over restarts. */
+/** `rialto halt`: nothing is signed any more, from the next block on and over restarts. */
 export function haltCommand(terminal: Terminal): Command {
-  return new Command('halt')
-    .description('stop all agents, or one, from signing anything; it holds over restarts')
-    .option('--agent <id>', 'only this agent')
-    .option('--reduce-only', 'let intents through that reduce risk')
-    .option(
-      '--config <file>',
-      'the configuration that was started (default: rialto.config.ts in this folder)',
-    )
-    .option('--json', 'print the result as one JSON object')
+  return scoped(
+    new Command('halt').description(
+      'stop all agents, one, or all on one account from signing anything; it holds over restarts, and the protector obeys it',
+    ),
+  )
+    .option('--reduce-only', 'let through what reduces risk; the protector goes on')
     .action((options: Options) =>
       order(terminal, options.reduceOnly === true ? 'reducing' : 'halted', options),
     )
@@ -32,37 +34,78 @@ export function haltCommand(terminal: Terminal): Command {
 
 /** `rialto resume`: takes back what `halt` ordered, and a freeze after a deviation. */
 export function resumeCommand(terminal: Terminal): Command {
-  return new Command('resume')
-    .description('let all agents, or one, act again')
-    .option('--agent <id>', 'only this agent')
+  return scoped(
+    new Command('resume').description('let all agents, one, or all on one account act again'),
+  ).action((options: Options) => order(terminal, 'active', options))
+}
+
+const scoped = (command: Command): Command =>
+  command
+    .addOption(new Option('--agent <id>', 'only this agent').conflicts('account'))
+    .option('--account <address>', 'only whoever acts on this account')
     .option(
       '--config <file>',
       'the configuration that was started (default: rialto.config.ts in this folder)',
     )
     .option('--json', 'print the result as one JSON object')
-    .action((options: Options) => order(terminal, 'active', options))
-}
 
-/** The running runtime owns the database, so it is asked; without one the journal is opened here. */
+/**
+ * Two places are told: the folder's file of orders, which signer, protector and guards of this machine look at and
+ * which needs neither database nor queue, and the journal, which all machines share. The running runtime owns the
+ * embedded journal, so it is asked; without one the journal is opened here.
+ */
 async function order(terminal: Terminal, state: TradingState, options: Options): Promise<void> {
   const environment = loadEnvironment(process.env)
   const directory = await findDirectory(environment, options.config)
-  const agent = options.agent === undefined ? null : agentId(options.agent)
+  const scope = scopeOf(options)
   const reason = `ordered by ${process.env.USER ?? 'the owner'} on the command line`
-  const given = { agent, state, reason }
-  const answer = await sendOrder(directory, given)
-  if (answer === null) await writeOrder(given, { environment, directory, config: options.config })
+  const given = { scope, state, reason }
+  // Whoever stops everything is heard before anything that could fail is asked.
+  if (scope === 'all' && state !== 'active') writeHere(directory, given)
+  const answer = await sendOrder(directory, given).catch((error: unknown) => onlyHere(error, given))
+  if (answer === null)
+    await writeOrder(given, { environment, directory, config: options.config }).catch((error: unknown) =>
+      onlyHere(error, given),
+    )
+  if (scope !== 'all' || state === 'active') writeHere(directory, given)
+  const { agent = null, account = null } = options
   if (options.json === true)
     return terminal.out(
-      JSON.stringify({ agent, state, running: answer !== null, agents: answer?.agents ?? null }),
+      JSON.stringify({ agent, account, state, running: answer !== null, agents: answer?.agents ?? null }),
     )
+  const whom = agent ?? (account === null ? 'all agents' : `all agents on ${account}`)
   terminal.out(
-    `${agent ?? 'all agents'}: ${state}${answer !== null ? '' : ` (nothing runs on ${directory} now; it holds from the next start on)`}.`,
+    `${whom}: ${state}${answer !== null ? '' : ` (nothing runs on ${directory} now; it holds from the next start on)`}.`,
   )
   // The strictest order counts: one for all outlasts what one agent is told.
   for (const { id, tradingState } of answer?.agents ?? [])
-    if ((agent === null || agent === id) && tradingState !== state)
+    if (account === null && (agent === null || agent === id) && tradingState !== state)
       terminal.out(`${id} is still ${tradingState}, by another order: rialto resume takes all of them back.`)
+}
+
+function scopeOf({ agent, account }: Options): TradingScope {
+  if (agent !== undefined) return { agent: agentId(agent) }
+  if (account === undefined) return 'all'
+  if (isAddress(account)) return { account: getAddress(account) }
+  throw new InvalidInputError(`"${account}" is no address, or its checksum is wrong.`, {
+    fix: 'Copy it again, or leave --account out to mean all of them.',
+  })
+}
+
+/** Nothing may ever have been started in the folder. */
+function writeHere(directory: string, given: TradingOrder): void {
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  giveOwnerOrder(directory, given)
+}
+
+/** What the journal could not be told holds on this machine all the same, if it was to stop everything. */
+function onlyHere(error: unknown, { scope, state }: TradingOrder): never {
+  if (scope !== 'all' || state === 'active') throw error
+  throw new RialtoError(
+    'ORDER_ONLY_HERE',
+    `All agents on this machine are ${state}, but the journal could not be told: ${describeError(error)}`,
+    { fix: 'Workers on other machines do not know: stop them, or say it again when the journal answers.' },
+  )
 }
 
 /** Writes the order into the journal that the next start will open: the configuration may name it. */
@@ -76,10 +119,16 @@ async function writeOrder(
 ): Promise<void> {
   const file = config ?? findConfigFile()
   // Only who halts everything can do without: the others have to know the agents by name.
-  const isNeeded = given.agent !== null || given.state === 'active'
+  const isNeeded = given.scope !== 'all' || given.state === 'active'
   const content = file === null && !isNeeded ? null : (await readConfigFile(file ?? undefined)).content
-  const agents = content?.agents.map(({ id }) => id) ?? []
-  const stranger = content === null ? null : findStranger(given.agent, agents)
+  const known = {
+    agents: content?.agents.map(({ id }) => id) ?? [],
+    accounts: [
+      ...(content?.agents.flatMap(({ account }) => (account === undefined ? [] : [account])) ?? []),
+      ...keystoreAddresses(directory),
+    ],
+  }
+  const stranger = content === null ? null : findStranger(given.scope, known)
   if (stranger !== null) throw new InvalidInputError(stranger)
   const url = environment.databaseUrl ?? content?.store?.databaseUrl
   // A disk that is nearly full must not keep anybody from halting an agent.
@@ -87,11 +136,21 @@ async function writeOrder(
   try {
     const store = await openStore(url === undefined ? { directory: folder.path } : { url })
     try {
-      await giveOrder(store.journals, given, agents)
+      await giveOrder(store.journals, given, known)
     } finally {
       await store.close()
     }
   } finally {
     folder.release()
   }
+}
+
+/** Accounts whose keys are in the folder: key files are named by address. */
+function keystoreAddresses(directory: string): readonly Address[] {
+  const folder = join(directory, 'keystore')
+  if (!existsSync(folder)) return []
+  return readdirSync(folder)
+    .map((name) => name.replace(/\.json$/, ''))
+    .filter((name) => isAddress(name, { strict: false }))
+    .map((name) => getAddress(name))
 }

@@ -49,9 +49,12 @@ export async function runScenario(options: RunScenarioOptions): Promise<ExitCode
   const endings = createEndings(terminal.note)
   endings.add(() => stop.dispose())
   endings.add(() => folder.release())
-  const ids = config.agents.map(({ id }) => id)
   const opened = promised<Session>()
   let session: Session | null = null
+  const known = () => ({
+    agents: config.agents.map(({ id }) => id),
+    accounts: [...new Set(session?.agents.map(({ agent }) => agent.account) ?? [])],
+  })
   // A play that broke off by itself can be gone on with, so its world is left alone.
   let isOver = false
   try {
@@ -59,9 +62,9 @@ export async function runScenario(options: RunScenarioOptions): Promise<ExitCode
     const server = await startStatusServer({
       port: options.port,
       status: () => describeStatus(session, request, report),
-      agents: ids,
+      known,
       // One that comes during the start waits for the journal, and holds from the first block on.
-      order: async (order) => giveOrder((await opened.promise).services.store.journals, order, ids),
+      order: async (order) => giveOrder((await opened.promise).services.store.journals, order, known()),
     })
     endings.add(() => server.close())
     endings.add(() => removeRuntimeFile(config.directory))

@@ -129,12 +129,15 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
     })
     endings.add(() => live.close())
     const session = { chain, journal, agents }
-    const ids = config.agents.map(({ id }) => id)
+    const known = {
+      agents: config.agents.map(({ id }) => id),
+      accounts: [...new Set(agents.map(({ agent }) => agent.account))],
+    }
     const server = await startStatusServer({
       port: options.port,
       status: () => describeAgents(session, 'watching'),
-      agents: ids,
-      order: (order) => giveOrder(services.store.journals, order, ids),
+      known: () => known,
+      order: (order) => giveOrder(services.store.journals, order, known),
     })
     endings.add(() => server.close())
     endings.add(() => removeRuntimeFile(config.directory))
