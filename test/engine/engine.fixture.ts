@@ -10,12 +10,15 @@ import { STARTING_PRICE } from '../../infra/world/scenarios/scenario.ts'
 import { POSITION } from '../../infra/world/setStage.ts'
 import { BLOCK_SECONDS, type World } from '../../infra/world/world.ts'
 import type { Agent } from '../../runtime/core/agent.ts'
+import { isOpen } from '../../runtime/core/attempts.ts'
 import { agentId } from '../../runtime/core/ids.ts'
 import type { Intent } from '../../runtime/core/intent.ts'
+import type { AttemptRecord } from '../../runtime/core/journal.ts'
 import type { Chain, Journal, Logger, Signer } from '../../runtime/core/ports.ts'
 import type { BlockRef, Snapshot } from '../../runtime/core/snapshot.ts'
 import { type Usd, usd, type Wei, wei } from '../../runtime/core/units.ts'
 import { type Policy, withMode } from '../../runtime/guards/policy.ts'
+import { settle as settleAccount } from '../../runtime/pipeline.ts'
 import type { Runtime } from '../../runtime/stages/runtime.ts'
 import { memoryJournals } from '../twins/memoryJournal.ts'
 import { memorySigner } from '../twins/memorySigner.ts'
@@ -136,4 +139,20 @@ export async function createEngine(
     },
     with: (parts) => ({ ...runtime, ...parts }),
   }
+}
+
+/**
+ * Follows the account of an attempt at a head.
+ *
+ * @returns the attempt once it is settled, null before
+ */
+export async function settle(
+  runtime: Runtime,
+  agent: Agent,
+  attempt: AttemptRecord,
+  head: BlockRef,
+): Promise<AttemptRecord | null> {
+  await settleAccount(runtime, [agent], attempt.account, head)
+  const now = (await runtime.journal.attempts()).find(({ id }) => id === attempt.id)
+  return now === undefined || isOpen(now.status) ? null : now
 }

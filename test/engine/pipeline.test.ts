@@ -7,12 +7,12 @@ import { intentId } from '../../runtime/core/ids.ts'
 import type { AttemptRecord, RunRecord } from '../../runtime/core/journal.ts'
 import type { AllowedPlan } from '../../runtime/core/lifecycle.ts'
 import type { BlockRef } from '../../runtime/core/snapshot.ts'
-import { decide, execute, settle } from '../../runtime/pipeline.ts'
+import { decide, execute } from '../../runtime/pipeline.ts'
 import { observe } from '../../runtime/stages/observe.ts'
 import type { Runtime } from '../../runtime/stages/runtime.ts'
 import { sign } from '../../runtime/stages/sign.ts'
 import { simulate } from '../../runtime/stages/simulate.ts'
-import { createEngine, dollars, type Engine, gwei, withMode } from './engine.fixture.ts'
+import { createEngine, dollars, type Engine, gwei, settle, withMode } from './engine.fixture.ts'
 
 let world: World
 beforeAll(async () => {
@@ -53,10 +53,10 @@ describe('the spine, on real contracts', () => {
     expect(settled).toMatchObject({ status: 'confirmed', failure: null })
     const { expected, actual } = settled as AttemptRecord
     // Nothing else moved in between, so the promise is kept to the last unit, interest included.
-    expect(actual?.healthFactor).toBe(expected.healthFactor)
-    expect(actual?.totalDebt).toBe(expected.totalDebt)
+    expect(actual?.healthFactor).toBe(expected?.healthFactor)
+    expect(actual?.totalDebt).toBe(expected?.totalDebt)
     // What changed since the block before holds its interest as well: a few units of debt, nothing more.
-    for (const { token, change } of expected.balanceChanges) {
+    for (const { token, change } of expected?.balanceChanges ?? []) {
       const happened =
         actual?.balanceChanges.find((other) => isAddressEqual(other.token, token))?.change ?? 0n
       expect(Number(happened - change)).toBeGreaterThanOrEqual(0)
@@ -245,9 +245,11 @@ describe('cut off anywhere, it neither loses nor repeats', () => {
         },
       },
     })
-    await expect(act(engine, head, lost)).rejects.toThrow(OutcomeUnknownError)
-    const [attempt] = await runtime.journal.inFlight()
-    expect(attempt?.status).toBe('signed')
+    const { attempt } = await act(engine, head, lost)
+    expect(attempt).toMatchObject({
+      status: 'unknown',
+      failure: expect.stringContaining('the answer was lost'),
+    })
     // Nothing else may start while it is open.
     const next = await engine.mine()
     expect((await act(engine, next)).outcome).toBe('denied')
@@ -284,9 +286,9 @@ describe('what happened otherwise than promised', () => {
     const { attempt, id } = await act(engine, head)
     // Ahead of it in the same block, the pool falls by more than the owner lets a rescue slip.
     const settled = await settle(runtime, agent, attempt, await engine.moveTo(dollars(1_600)))
-    expect(settled).toMatchObject({ status: 'reverted' })
+    expect(settled).toMatchObject({ status: 'failed' })
     expect(settled?.failure).toMatch(/TooMuchCollateral/)
-    expect(settled?.actual?.totalDebt).toBeGreaterThanOrEqual(attempt.expected.totalDebt)
+    expect(settled?.actual?.totalDebt).toBeGreaterThanOrEqual(attempt.expected?.totalDebt ?? 0n)
     expect((await runtime.journal.intent(id))?.status).toBe('reverted')
     // Gas was spent for nothing, and it counts.
     expect(settled?.spent).toBeGreaterThan(0n)

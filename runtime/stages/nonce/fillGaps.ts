@@ -1,7 +1,7 @@
 import type { Address } from 'viem'
 import type { Agent } from '../../core/agent.ts'
 import { fillId } from '../../core/ids.ts'
-import type { AttemptRecord, Lease } from '../../core/journal.ts'
+import { type AttemptRecord, type Lease, NonceTakenError } from '../../core/journal.ts'
 import type { BlockRef } from '../../core/snapshot.ts'
 import { wei } from '../../core/units.ts'
 import { emptyFees, outbidWithin } from '../fees.ts'
@@ -35,12 +35,21 @@ export async function fillGaps(
   const fillAll = async (held: Lease): Promise<readonly AttemptRecord[]> => {
     const filled: AttemptRecord[] = []
     for (const nonce of gaps) {
-      const attempt = await fill(runtime, agent, held, nonce, head)
+      const attempt = await fill(runtime, agent, held, nonce, head).catch(unlessTaken)
       if (attempt !== null) filled.push(attempt)
     }
     return filled
   }
   return lease === null ? underLease(runtime, account, fillAll) : fillAll(lease)
+}
+
+/**
+ * The journal still keeps the nonce for an attempt of which nobody knows what became of it: until that is proven,
+ * nothing else is put there.
+ */
+function unlessTaken(error: unknown): null {
+  if (error instanceof NonceTakenError) return null
+  throw error
 }
 
 async function fill(

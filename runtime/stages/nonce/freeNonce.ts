@@ -5,9 +5,8 @@ import { NonceGapError } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
 
 /**
- * The next nonce of an account: after all that the chain counts and all that the journal holds, which has everything
- * that the signer's ledger has by now (`adoptLedger`). What is to be mined on it needs every nonce before it used, so
- * nothing is put behind a gap.
+ * The next nonce of an account: after all that the chain counts, the journal holds and the signer signed for. What is to
+ * be mined on it needs every nonce before it used, so nothing is put behind a gap.
  *
  * @param head whose count it is
  * @throws {NonceGapError}
@@ -22,19 +21,23 @@ export async function freeNonce(runtime: Runtime, account: Address, head: BlockR
 export type Nonces = {
   /** Transactions of the account that the chain counts. */
   readonly mined: bigint
-  /** The nonce after all that is used or spoken for. */
+  /** The nonce after all that is used or spoken for, authorisations that are out included. */
   readonly next: bigint
   /** Nonces in between that nothing on its way will use. */
   readonly gaps: readonly bigint[]
 }
 
 export async function noncesAt(runtime: Runtime, account: Address, head: BlockRef): Promise<Nonces> {
-  const [mined, recorded, open] = await Promise.all([
-    runtime.chain.nonce(account, head.hash),
-    runtime.journal.nextNonce(account),
-    runtime.journal.inFlight(account),
+  const { chain, journal, signer } = runtime
+  const mined = await chain.nonce(account, head.hash)
+  const [recorded, open, signed] = await Promise.all([
+    journal.nextNonce(account),
+    journal.inFlight(account),
+    // From one before: what was signed for that may be an authorisation for this one.
+    signer.signedFrom(account, mined === 0n ? mined : mined - 1n),
   ])
-  const next = recorded === null || recorded < mined ? mined : recorded
+  const ends = signed.map(({ nonce, noncesUsed }) => nonce + BigInt(noncesUsed))
+  const next = [recorded ?? 0n, ...ends].reduce((a, b) => (b > a ? b : a), mined)
   return { mined, next, gaps: gapsBetween(mined, next, open) }
 }
 
