@@ -1,0 +1,66 @@
+import type { Address } from 'viem'
+import { createSigner, type LedgerEntry } from '../../infra/signer/createSigner.ts'
+import { createSigningHistory, type SignedRecord } from '../../infra/signer/signingHistory.ts'
+import type { AddressBook } from '../../runtime/core/addressBook.ts'
+import type { Signer } from '../../runtime/core/ports.ts'
+import type { Policy } from '../../runtime/guards/policy.ts'
+import { cheapKeyHolder } from '../twins/chain/transactions.ts'
+
+/** The signer's process and its ledger, which outlives it. */
+export type SignerHost = {
+  readonly port: Signer
+  /** Everything that was ever signed, in order. */
+  readonly signed: readonly SignedRecord[]
+  /** Ends the process and starts another on the same ledger. */
+  restart(): void
+}
+
+/**
+ * The real rules of the signer on a ledger in memory, which loses nothing: it is synced before the signer answers.
+ * Only the curve is left out (see `cheapKeyHolder`).
+ */
+export function createSignerHost(parameters: {
+  readonly book: AddressBook
+  readonly account: Address
+  readonly policies: readonly Policy[]
+  readonly now: () => number
+}): SignerHost {
+  const { book, account, policies, now } = parameters
+  const ledger: LedgerEntry[] = []
+  const signed: SignedRecord[] = []
+
+  function start(): Signer {
+    const history = createSigningHistory()
+    for (const entry of ledger) {
+      if (entry.kind === 'signed') history.addSigned(entry)
+      else if (entry.kind === 'fence') history.addFence(entry.account, entry.fence)
+      else history.addAbandoned(entry.account, entry.attemptId)
+    }
+    return createSigner({
+      book,
+      accounts: [{ account: cheapKeyHolder(account), policies }],
+      history,
+      append(entry) {
+        ledger.push(entry)
+        if (entry.kind === 'signed') signed.push(entry)
+      },
+      now: () => BigInt(Math.floor(now() / 1_000)),
+    })
+  }
+
+  let signer = start()
+  const port: Signer = {
+    accounts: () => signer.accounts(),
+    sign: (request) => signer.sign(request),
+    lookup: (of, attempt) => signer.lookup(of, attempt),
+    abandon: (of, attempt) => signer.abandon(of, attempt),
+    signedFrom: (of, nonce) => signer.signedFrom(of, nonce),
+  }
+  return {
+    port,
+    signed,
+    restart() {
+      signer = start()
+    },
+  }
+}
