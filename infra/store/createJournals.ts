@@ -2,10 +2,12 @@ import { eq } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { epochId } from '../../runtime/core/ids.ts'
 import type { Journal, JournalStore } from '../../runtime/core/journal.ts'
+import { attemptReadMethods } from './journal/attemptRows.ts'
 import { attemptMethods } from './journal/attempts.ts'
 import { historyMethods } from './journal/history.ts'
 import { intentMethods } from './journal/intents.ts'
 import { leaseMethods } from './journal/leases.ts'
+import { movementMethods } from './journal/movement.ts'
 import { runMethods } from './journal/runs.ts'
 import type { Db, Scope } from './journal/scope.ts'
 import { giveOrder, tradingStateMethods } from './journal/tradingState.ts'
@@ -55,6 +57,8 @@ const createJournal = (scope: Scope): Journal => ({
   ...intentMethods(scope),
   ...leaseMethods(scope),
   ...attemptMethods(scope),
+  ...movementMethods(scope),
+  ...attemptReadMethods(scope),
   ...historyMethods(scope),
   ...tradingStateMethods(scope),
 })

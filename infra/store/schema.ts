@@ -1,5 +1,6 @@
 import { bigint, boolean, customType, integer, jsonb, pgSchema, smallint, text } from 'drizzle-orm/pg-core'
 import type { DecisionSource } from '../../runtime/core/agent.ts'
+import type { AttemptPurpose } from '../../runtime/core/attempts.ts'
 import type { AgentId, AttemptId, EpochId, IntentId, RunId } from '../../runtime/core/ids.ts'
 import type { IntentKind } from '../../runtime/core/intent.ts'
 import type { AttemptStatus, IntentStatus, RunStatus } from '../../runtime/core/journal.ts'
@@ -74,8 +75,11 @@ export const attempts = rialto.table('attempts', {
   epoch: integer('epoch').notNull(),
   id: text('id').$type<AttemptId>().notNull(),
   seq: seq(),
-  intentId: text('intent_id').$type<IntentId>().notNull(),
-  agent: text('agent').$type<AgentId>().notNull(),
+  intentId: text('intent_id').$type<IntentId>(),
+  agent: text('agent').$type<AgentId>(),
+  purpose: text('purpose').$type<AttemptPurpose>().notNull(),
+  replaces: text('replaces').$type<AttemptId>(),
+  owner: address('owner').notNull(),
   chainId: bigint('chain_id', { mode: 'number' }).notNull(),
   account: address('account').notNull(),
   nonce: uint('nonce').notNull(),
@@ -92,6 +96,14 @@ export const attempts = rialto.table('attempts', {
   spent: uint<Usd>('spent'),
   failure: freeText('failure'),
   changedAt: timestamp('changed_at'),
+})
+
+export const attemptSteps = rialto.table('attempt_steps', {
+  epoch: integer('epoch').notNull(),
+  attemptId: text('attempt_id').$type<AttemptId>().notNull(),
+  ordinal: integer('ordinal').notNull(),
+  from: text('from_status').$type<AttemptStatus>(),
+  to: text('to_status').$type<AttemptStatus>().notNull(),
 })
 
 export const nonces = rialto.table('nonces', {
@@ -126,6 +138,7 @@ export const tradingOrders = rialto.table('trading_orders', {
   seq: seq(),
   epoch: integer('epoch'),
   agent: text('agent').$type<AgentId>(),
+  account: address('account'),
   state: text('state').$type<TradingState>().notNull(),
   reason: freeText('reason').notNull(),
 })

@@ -62,7 +62,9 @@ async function examine(acknowledged: { signed: number; settled: number }): Promi
     expect(settled.length).toBeGreaterThanOrEqual(acknowledged.settled)
     // Whole or not at all: the parts of each step are all there, whichever step was the last.
     for (const run of await journal.runs()) if (run.status === 'decided') expect(run.decision).not.toBeNull()
-    for (const { intentId, status, actual, spent } of attempts) {
+    for (const { id, intentId, status, actual, spent } of attempts) {
+      expect((await journal.steps(id)).at(-1)?.to).toBe(status)
+      if (intentId === null) expect.unreachable('the writer only acts')
       expect(intents.get(intentId)?.status).toBe(status === 'confirmed' ? 'done' : 'signed')
       expect(actual === null).toBe(status !== 'confirmed')
       expect(spent === null).toBe(status !== 'confirmed')

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { type Address, getAddress, keccak256, stringToHex, zeroAddress } from 'viem'
+import type { AdoptedAttempt } from '../../runtime/core/attempts.ts'
 import {
   type AgentId,
   type AttemptId,
   agentId,
   attemptId,
+  fillId,
   type Hash,
   type IntentId,
   intentId,
@@ -143,24 +145,95 @@ export async function proposeIntent(
   return { run: await journal.decide(id, decision, { id: intent, action }), intent }
 }
 
-type Changes = Partial<Pick<PreparedAttempt, 'nonce' | 'noncesUsed' | 'signedAt' | 'reserved'>>
+type Changes = Partial<
+  Pick<PreparedAttempt, 'id' | 'nonce' | 'noncesUsed' | 'signedAt' | 'reserved' | 'replaces'>
+>
 
+/** The first attempt at an intent, or another with `id` and `replaces`. */
 export function attemptOf(intent: IntentId, account: Address, changes: Changes = {}): PreparedAttempt {
-  const plan = planOf(intent, account)
-  return {
+  return withPlan(planOf(intent, account), {
     id: attemptId(intent, 1),
     intentId: intent,
-    chainId: CHAIN_ID,
-    account,
-    nonce: 7n,
-    noncesUsed: 1,
-    plan,
-    planHash: planHash(plan),
-    signedAt: 1_700_000_000n,
-    reserved: usd(5_000_000_000n),
+    purpose: 'act',
     expected: outcome,
     ...changes,
+  })
+}
+
+const withPlan = (
+  plan: Plan,
+  more: Changes & Pick<PreparedAttempt, 'id' | 'intentId' | 'purpose' | 'expected'>,
+): PreparedAttempt => ({
+  replaces: null,
+  chainId: CHAIN_ID,
+  account: plan.account,
+  nonce: 7n,
+  noncesUsed: 1,
+  plan,
+  planHash: planHash(plan),
+  signedAt: 1_700_000_000n,
+  reserved: usd(5_000_000_000n),
+  ...more,
+})
+
+/** The n-th attempt of an intent, on the nonce of an earlier one. */
+export const replacementOf = (
+  earlier: AttemptRecord & { intentId: IntentId },
+  n: number,
+  changes: Changes = {},
+): PreparedAttempt =>
+  attemptOf(earlier.intentId, earlier.account, {
+    id: attemptId(earlier.intentId, n),
+    nonce: earlier.nonce,
+    replaces: earlier.id,
+    ...changes,
+  })
+
+/** The n-th attempt of an intent: an empty transaction on the nonce of an earlier one. */
+export function cancelOf(earlier: AttemptRecord & { intentId: IntentId }, n: number): PreparedAttempt {
+  const { intentId: intent, account, nonce } = earlier
+  return withPlan(emptyPlan(intent, account), {
+    id: attemptId(intent, n),
+    intentId: intent,
+    purpose: 'cancel',
+    expected: null,
+    nonce,
+    replaces: earlier.id,
+  })
+}
+
+/** The n-th attempt to fill a nonce. */
+export function fillOf(account: Address, nonce: bigint, n = 1, changes: Changes = {}): PreparedAttempt {
+  const name = fillId(account, nonce)
+  const more = { id: attemptId(name, n), intentId: null, purpose: 'fill', expected: null, nonce } as const
+  return withPlan(emptyPlan(name, account), { ...more, ...changes })
+}
+
+/** The same attempt by a member of a Safe's role. */
+export function throughRoles(attempt: PreparedAttempt, sender: Address): PreparedAttempt {
+  const plan: Plan = {
+    ...attempt.plan,
+    via: {
+      kind: 'roles',
+      modifier: fakeAddress('modifier'),
+      multiSend: fakeAddress('multiSend'),
+      roleKey: fakeHash('role'),
+      sender,
+    },
   }
+  return { ...attempt, account: sender, plan, planHash: planHash(plan) }
+}
+
+export const emptyPlan = (intent: IntentId, account: Address): Plan => ({
+  ...planOf(intent, account),
+  calls: [],
+  delegateTo: null,
+})
+
+/** What the signer's ledger holds of an attempt. */
+export function inLedger(attempt: PreparedAttempt): AdoptedAttempt {
+  const { purpose: _purpose, replaces: _replaces, expected: _expected, ...rest } = attempt
+  return { ...rest, ...bytesOf(attempt.id) }
 }
 
 export const bytesOf = (id: AttemptId | RunId) => ({ raw: stringToHex(`signed ${id}`), hash: fakeHash(id) })
@@ -177,14 +250,23 @@ export async function signAttempt(
   actor: Actor,
   n: number,
   changes: Changes = {},
-): Promise<AttemptRecord> {
+): Promise<AttemptRecord & { intentId: IntentId }> {
   const { intent } = await proposeIntent(journal, actor, n)
-  const lease = await leaseOf(journal, actor.account)
-  const { id } = await journal.prepare(
-    lease,
-    attemptOf(intent, actor.account, { nonce: BigInt(n), ...changes }),
-  )
+  const attempt = attemptOf(intent, actor.account, { nonce: BigInt(n), ...changes })
+  return { ...(await prepareAndSign(journal, attempt)), intentId: intent }
+}
+
+/** Prepares an attempt and stores its bytes. */
+export async function prepareAndSign(journal: Journal, attempt: PreparedAttempt): Promise<AttemptRecord> {
+  const lease = await leaseOf(journal, attempt.account)
+  const { id } = await journal.prepare(lease, attempt)
   return journal.sign(lease, id, bytesOf(id))
+}
+
+/** Finds an attempt in a block, which is then deep enough. */
+export async function confirmAttempt(journal: Journal, id: AttemptId): Promise<AttemptRecord> {
+  await journal.advance(id, inBlock)
+  return journal.settle(id, { status: 'confirmed', ...mined, deviated: false })
 }
 
 export const mined = {
@@ -193,3 +275,5 @@ export const mined = {
   actual: outcome,
   spent: usd(42n),
 } as const
+
+export const inBlock = { to: 'mined', block: { number: mined.blockNumber, hash: mined.blockHash } } as const

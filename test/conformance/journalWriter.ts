@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs'
 import { openStore } from '../../infra/store/openStore.ts'
 import { RialtoError } from '../../runtime/core/errors.ts'
 import { agentId } from '../../runtime/core/ids.ts'
-import { CHAIN_ID, fakeAddress, fakeHash, leaseOf, mined, signAttempt } from './journalFixture.ts'
+import { CHAIN_ID, confirmAttempt, fakeAddress, fakeHash, leaseOf, signAttempt } from './journalFixture.ts'
 
 /*
  * A process that writes to a journal until it is killed, and says on its standard output what was acknowledged:
@@ -35,7 +35,7 @@ for (let n = (await journal.counts()).runs + 1; ; n += 1) {
   try {
     const { id } = await signAttempt(journal, WRITER, n, { noncesUsed: 1 })
     say(`signed ${n}`)
-    await journal.settle(id, { status: 'confirmed', ...mined, deviated: false })
+    await confirmAttempt(journal, id)
     say(`settled ${n}`)
   } catch (error) {
     say(`failed ${codeOf(error)}`)

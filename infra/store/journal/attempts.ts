@@ -1,256 +1,200 @@
-import { aliasedTable, and, asc, eq, inArray, max, sql } from 'drizzle-orm'
+import { and, eq, inArray, ne, sql } from 'drizzle-orm'
 import { InvariantError } from '../../../runtime/core/errors.ts'
 import type { AgentId, AttemptId, IntentId } from '../../../runtime/core/ids.ts'
 import {
-  type AttemptRecord,
-  type AttemptStatus,
   type Journal,
   NonceTakenError,
-  type Settlement,
+  type PreparedAttempt,
   StatusConflictError,
   UnknownRecordError,
 } from '../../../runtime/core/journal.ts'
-import type { Outcome } from '../../../runtime/core/lifecycle.ts'
-import { usd } from '../../../runtime/core/units.ts'
-import { decodeBalanceChanges, decodePlan, encodeBalanceChanges, encodePlan } from '../json.ts'
-import { checkPrepared, judgeSettlement, noncesOf, settledIntent } from '../rules.ts'
+import { encodeBalanceChanges, encodePlan } from '../json.ts'
+import {
+  adoptedPurpose,
+  checkAdopted,
+  checkPrepared,
+  checkReplaceable,
+  checkSameAttempt,
+  heldNonces,
+  noncesOf,
+  sourcesOf,
+} from '../rules.ts'
 import { attempts, intents, nonces, outcomes } from '../schema.ts'
+import { findAttempt, readAttempt } from './attemptRows.ts'
 import { fence } from './leases.ts'
-import type { Queries, Scope, Tx } from './scope.ts'
+import type { Scope, Tx } from './scope.ts'
 
-/** Statuses whose outcome is not known. */
-export const OPEN = ['prepared', 'signed', 'broadcast', 'unknown'] as const satisfies readonly AttemptStatus[]
-
-/** Attempts, from the claim of a nonce to what became of it. */
-export function attemptMethods(
-  scope: Scope,
-): Pick<Journal, 'prepare' | 'sign' | 'markBroadcast' | 'settle' | 'inFlight' | 'nextNonce' | 'attempts'> {
+/** Attempts, up to where their bytes may be on the wire. All of it is under the account's lease. */
+export function attemptMethods(scope: Scope): Pick<Journal, 'prepare' | 'sign' | 'adopt'> {
   const isAttempt = (id: AttemptId) => and(eq(attempts.epoch, scope.key), eq(attempts.id, id))
+  const isIntent = (id: IntentId) => and(eq(intents.epoch, scope.key), eq(intents.id, id))
+  const onNonceOf = ({ account, nonce }: Pick<PreparedAttempt, 'account' | 'nonce'>) =>
+    and(eq(attempts.epoch, scope.key), eq(attempts.account, account), eq(attempts.nonce, nonce))
   const changedAt = sql`now()`
 
-  async function find(db: Queries, id: AttemptId): Promise<AttemptRecord | undefined> {
-    const [row] = await selectAttempts(db).where(isAttempt(id))
-    return row === undefined ? undefined : toAttempt(row)
+  /** @throws {UnknownRecordError | InvariantError | StatusConflictError} when it cannot be replaced. */
+  async function holdReplaced(tx: Tx, id: AttemptId, by: PreparedAttempt): Promise<void> {
+    const [replaced] = await tx.select().from(attempts).where(isAttempt(id)).for('update')
+    if (replaced === undefined) throw new UnknownRecordError('attempt', id)
+    checkReplaceable(replaced, by)
   }
 
-  async function read(db: Queries, id: AttemptId): Promise<AttemptRecord> {
-    const attempt = await find(db, id)
-    if (attempt === undefined) throw new UnknownRecordError('attempt', id)
-    return attempt
+  /** Moves an intent to `signed`, or finds it there because of what the attempt replaces. Gives its agent. */
+  async function signIntent(tx: Tx, attempt: PreparedAttempt, id: IntentId): Promise<AgentId> {
+    if (attempt.purpose === 'act') {
+      const [signed] = await tx
+        .update(intents)
+        .set({ status: 'signed', changedAt })
+        .where(and(isIntent(id), eq(intents.status, 'proposed')))
+        .returning({ agent: intents.agent })
+      if (signed !== undefined) return signed.agent
+    }
+    const [found] = await tx
+      .select({ agent: intents.agent, status: intents.status })
+      .from(intents)
+      .where(isIntent(id))
+      .for('update')
+    if (found === undefined) throw new UnknownRecordError('intent', id)
+    if (found.status !== 'signed' || attempt.replaces === null || !(await isOnNonce(tx, attempt, id)))
+      throw new StatusConflictError('intent', id, found.status, 'be signed')
+    return found.agent
   }
 
-  /** Moves an intent to `signed`. Gives its agent. */
-  async function markSigned(tx: Tx, intentId: IntentId): Promise<AgentId> {
-    const isIntent = and(eq(intents.epoch, scope.key), eq(intents.id, intentId))
-    const [signed] = await tx
-      .update(intents)
-      .set({ status: 'signed', changedAt })
-      .where(and(isIntent, eq(intents.status, 'proposed')))
-      .returning({ agent: intents.agent })
-    if (signed !== undefined) return signed.agent
-    const [found] = await tx.select({ status: intents.status }).from(intents).where(isIntent)
-    if (found === undefined) throw new UnknownRecordError('intent', intentId)
-    throw new StatusConflictError('intent', intentId, found.status, 'be signed')
-  }
+  const isOnNonce = async (tx: Tx, attempt: PreparedAttempt, id: IntentId): Promise<boolean> =>
+    (await tx.$count(attempts, and(onNonceOf(attempt), eq(attempts.intentId, id)))) > 0
 
-  const storeOutcome = (tx: Tx, id: AttemptId, phase: 'expected' | 'actual', outcome: Outcome) =>
-    tx.insert(outcomes).values({
-      ...outcome,
+  const claims = (attempt: Pick<PreparedAttempt, 'id' | 'account' | 'nonce' | 'noncesUsed'>) =>
+    noncesOf(attempt).map((nonce) => ({
       epoch: scope.key,
-      attemptId: id,
-      phase,
-      balanceChanges: encodeBalanceChanges(outcome.balanceChanges),
-    })
+      account: attempt.account,
+      nonce,
+      attemptId: attempt.id,
+    }))
+
+  /** @throws {NonceTakenError} when one of its nonces is another's, and not one's that it may replace. */
+  async function claim(tx: Tx, attempt: PreparedAttempt): Promise<void> {
+    const wanted = noncesOf(attempt)
+    const claimed = await tx
+      .insert(nonces)
+      .values(claims(attempt))
+      .onConflictDoNothing()
+      .returning({ nonce: nonces.nonce })
+    const held = wanted.filter((nonce) => !claimed.some((claim) => claim.nonce === nonce))
+    const taken = attempt.replaces === null ? held[0] : await findStranger(tx, attempt, held)
+    if (taken !== undefined) throw new NonceTakenError(attempt.account, taken, attempt.id)
+  }
+
+  /** The first of several nonces that an attempt holds which begins on another nonce than this one. */
+  async function findStranger(
+    tx: Tx,
+    attempt: PreparedAttempt,
+    wanted: readonly bigint[],
+  ): Promise<bigint | undefined> {
+    if (wanted.length === 0) return undefined
+    const others = await tx
+      .select({ nonce: attempts.nonce, noncesUsed: attempts.noncesUsed, status: attempts.status })
+      .from(attempts)
+      .where(
+        and(
+          eq(attempts.epoch, scope.key),
+          eq(attempts.account, attempt.account),
+          inArray(
+            attempts.nonce,
+            wanted.flatMap((nonce) => (nonce === 0n ? [nonce] : [nonce - 1n, nonce])),
+          ),
+          ne(attempts.nonce, attempt.nonce),
+        ),
+      )
+    return wanted.find((nonce) => others.some((other) => heldNonces(other).includes(nonce)))
+  }
+
+  async function insert(
+    tx: Tx,
+    { expected, plan, ...attempt }: PreparedAttempt,
+    more: Pick<typeof attempts.$inferInsert, 'status' | 'agent' | 'raw' | 'hash'>,
+  ): Promise<void> {
+    await tx
+      .insert(attempts)
+      .values({ ...attempt, ...more, epoch: scope.key, owner: plan.account, plan: encodePlan(plan) })
+    if (expected !== null)
+      await tx.insert(outcomes).values({
+        ...expected,
+        epoch: scope.key,
+        attemptId: attempt.id,
+        phase: 'expected',
+        balanceChanges: encodeBalanceChanges(expected.balanceChanges),
+      })
+  }
 
   return {
     async prepare(lease, attempt) {
       checkPrepared(lease, attempt)
       return scope.transaction('prepare an attempt', async (tx) => {
         await fence(scope, tx, lease)
-        const stored = await find(tx, attempt.id)
+        const stored = await findAttempt(tx, scope, attempt.id)
         if (stored !== undefined) return stored
-        const agent = await markSigned(tx, attempt.intentId)
-        const { expected, plan, ...rest } = attempt
-        await tx
-          .insert(attempts)
-          .values({ ...rest, agent, epoch: scope.key, plan: encodePlan(plan), status: 'prepared' })
-        await storeOutcome(tx, attempt.id, 'expected', expected)
-        const wanted = noncesOf(attempt)
-        const claimed = await tx
-          .insert(nonces)
-          .values(
-            wanted.map((nonce) => ({
-              epoch: scope.key,
-              account: attempt.account,
-              nonce,
-              attemptId: attempt.id,
-            })),
-          )
-          .onConflictDoNothing()
-          .returning({ nonce: nonces.nonce })
-        const taken = wanted.find((nonce) => !claimed.some((claim) => claim.nonce === nonce))
-        if (taken !== undefined) throw new NonceTakenError(attempt.account, taken, attempt.id)
-        return read(tx, attempt.id)
+        if (attempt.replaces !== null) await holdReplaced(tx, attempt.replaces, attempt)
+        const agent = attempt.intentId === null ? null : await signIntent(tx, attempt, attempt.intentId)
+        await insert(tx, attempt, { status: 'prepared', agent })
+        await claim(tx, attempt)
+        return readAttempt(tx, scope, attempt.id)
       })
     },
 
     sign: (lease, id, { raw, hash }) =>
       scope.transaction('store signed bytes', async (tx) => {
         await fence(scope, tx, lease)
-        const [signed] = await tx
+        await tx
           .update(attempts)
           .set({ status: 'signed', raw, hash, changedAt })
-          .where(and(isAttempt(id), eq(attempts.account, lease.account), eq(attempts.status, 'prepared')))
-          .returning({ id: attempts.id })
-        const attempt = await read(tx, id)
+          .where(
+            and(
+              isAttempt(id),
+              eq(attempts.account, lease.account),
+              inArray(attempts.status, sourcesOf('signed')),
+            ),
+          )
+        const attempt = await readAttempt(tx, scope, id)
         if (attempt.account !== lease.account)
           throw new InvariantError('The lease is on another account than the attempt.', { attempt: id })
         // Its nonces are free again: bytes that come now must not get out.
-        if (signed === undefined && attempt.status === 'dropped')
+        if (attempt.status === 'dropped')
           throw new StatusConflictError('attempt', id, attempt.status, 'be signed')
         return attempt
       }),
 
-    markBroadcast: (id) =>
-      scope.query('mark a broadcast', async (db) => {
-        const [marked] = await db
-          .update(attempts)
-          .set({ status: 'broadcast', changedAt })
-          .where(and(isAttempt(id), eq(attempts.status, 'signed')))
-          .returning({ id: attempts.id })
-        if (marked !== undefined) return
-        const [found] = await db.select({ status: attempts.status }).from(attempts).where(isAttempt(id))
-        if (found === undefined) throw new UnknownRecordError('attempt', id)
-        if (found.status === 'prepared')
-          throw new StatusConflictError('attempt', id, found.status, 'be broadcast')
-      }),
-
-    settle: (id, settlement) =>
-      scope.transaction('settle an attempt', async (tx) => {
-        const [held] = await tx
-          .select({ status: attempts.status, intentId: attempts.intentId })
-          .from(attempts)
-          .where(isAttempt(id))
-          .for('update')
-        if (held === undefined) throw new UnknownRecordError('attempt', id)
-        if (judgeSettlement(id, held.status, settlement) === 'keep') return read(tx, id)
-        await tx
-          .update(attempts)
-          .set({ ...settled(settlement), changedAt })
-          .where(and(isAttempt(id), inArray(attempts.status, [...OPEN])))
-        if ('actual' in settlement && settlement.actual !== null)
-          await storeOutcome(tx, id, 'actual', settlement.actual)
-        if (settlement.status === 'dropped')
-          await tx.delete(nonces).where(and(eq(nonces.epoch, scope.key), eq(nonces.attemptId, id)))
-        await tx
-          .update(intents)
-          .set({ status: settledIntent(settlement), changedAt })
-          .where(
-            and(eq(intents.epoch, scope.key), eq(intents.id, held.intentId), eq(intents.status, 'signed')),
-          )
-        return read(tx, id)
-      }),
-
-    inFlight: (account) =>
-      scope.query('read attempts in flight', async (db) => {
-        const rows = await selectAttempts(db)
-          .where(
-            and(
-              eq(attempts.epoch, scope.key),
-              inArray(attempts.status, [...OPEN]),
-              account === undefined ? undefined : eq(attempts.account, account),
-            ),
-          )
-          .orderBy(asc(attempts.nonce), asc(attempts.seq))
-        return rows.map(toAttempt)
-      }),
-
-    nextNonce: (account) =>
-      scope.query('read the next nonce', async (db) => {
-        const [row] = await db
-          .select({ highest: max(nonces.nonce) })
-          .from(nonces)
-          .where(and(eq(nonces.epoch, scope.key), eq(nonces.account, account)))
-        return row?.highest == null ? null : row.highest + 1n
-      }),
-
-    attempts: (agent) =>
-      scope.query('read attempts', async (db) => {
-        const rows = await selectAttempts(db)
-          .where(
-            and(eq(attempts.epoch, scope.key), agent === undefined ? undefined : eq(attempts.agent, agent)),
-          )
-          .orderBy(asc(attempts.seq))
-        return rows.map(toAttempt)
-      }),
+    async adopt(lease, adopted) {
+      checkAdopted(lease, adopted)
+      return scope.transaction('take up signed bytes', async (tx) => {
+        await fence(scope, tx, lease)
+        const { raw, hash, ...attempt } = adopted
+        const [stored] = await tx.select().from(attempts).where(isAttempt(attempt.id)).for('update')
+        if (stored !== undefined) {
+          if (stored.status === 'prepared') {
+            checkSameAttempt(stored, adopted)
+            await tx
+              .update(attempts)
+              .set({ status: 'signed', raw, hash, changedAt })
+              .where(isAttempt(attempt.id))
+          }
+          return readAttempt(tx, scope, attempt.id)
+        }
+        const [intent] =
+          attempt.intentId === null
+            ? []
+            : await tx
+                .update(intents)
+                .set({ status: 'signed', changedAt })
+                .where(and(isIntent(attempt.intentId), inArray(intents.status, ['proposed', 'signed'])))
+                .returning({ id: intents.id, agent: intents.agent })
+        const isOurs = intent !== undefined
+        const purpose = adoptedPurpose(attempt.plan, isOurs)
+        const whole = { ...attempt, intentId: intent?.id ?? null, purpose, replaces: null, expected: null }
+        await insert(tx, whole, { status: 'signed', agent: intent?.agent ?? null, raw, hash })
+        // Whoever else is on its nonce: the bytes are there.
+        await tx.insert(nonces).values(claims(attempt)).onConflictDoNothing()
+        return readAttempt(tx, scope, attempt.id)
+      })
+    },
   }
 }
-
-/** The columns that a settlement sets. */
-function settled(settlement: Settlement): Partial<typeof attempts.$inferInsert> {
-  switch (settlement.status) {
-    case 'confirmed':
-    case 'reverted':
-      return {
-        status: settlement.status,
-        blockNumber: settlement.blockNumber,
-        blockHash: settlement.blockHash,
-        spent: settlement.spent,
-        failure: settlement.status === 'reverted' ? settlement.failure : null,
-      }
-    case 'dropped':
-      return { status: 'dropped', spent: usd(0n), failure: settlement.failure }
-    case 'unknown':
-      return { status: 'unknown', failure: settlement.failure }
-  }
-}
-
-const expected = aliasedTable(outcomes, 'expected')
-const actual = aliasedTable(outcomes, 'actual')
-
-/** Attempts with what was expected and what happened, in one statement. */
-function selectAttempts(db: Queries) {
-  return db
-    .select({ attempt: attempts, expected, actual })
-    .from(attempts)
-    .innerJoin(
-      expected,
-      and(
-        eq(expected.epoch, attempts.epoch),
-        eq(expected.attemptId, attempts.id),
-        eq(expected.phase, 'expected'),
-      ),
-    )
-    .leftJoin(
-      actual,
-      and(eq(actual.epoch, attempts.epoch), eq(actual.attemptId, attempts.id), eq(actual.phase, 'actual')),
-    )
-    .$dynamic()
-}
-
-type OutcomeRow = typeof outcomes.$inferSelect
-type Row = {
-  readonly attempt: typeof attempts.$inferSelect
-  readonly expected: OutcomeRow
-  readonly actual: OutcomeRow | null
-}
-
-function toAttempt({ attempt, expected, actual }: Row): AttemptRecord {
-  const { epoch: _epoch, seq: _seq, agent: _agent, changedAt: _changedAt, plan, ...rest } = attempt
-  return {
-    ...rest,
-    plan: decodePlan(plan),
-    expected: toOutcome(expected),
-    actual: actual === null ? null : toOutcome(actual),
-  }
-}
-
-const toOutcome = (row: OutcomeRow): Outcome => ({
-  healthFactor: row.healthFactor,
-  totalCollateral: row.totalCollateral,
-  totalDebt: row.totalDebt,
-  equity: row.equity,
-  gasUsed: row.gasUsed,
-  gasCost: row.gasCost,
-  balanceChanges: decodeBalanceChanges(row.balanceChanges),
-})

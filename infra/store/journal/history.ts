@@ -1,8 +1,8 @@
-import { and, desc, eq, gte, inArray, isNotNull, ne, notInArray, or, type SQL, sql } from 'drizzle-orm'
+import { and, desc, eq, gte, isNotNull, isNull, ne, not, or, type SQL, sql } from 'drizzle-orm'
 import type { Journal } from '../../../runtime/core/journal.ts'
 import { usd } from '../../../runtime/core/units.ts'
 import { attempts, intents, runs } from '../schema.ts'
-import { OPEN } from './attempts.ts'
+import { isOpenRow } from './attemptRows.ts'
 import type { Scope } from './scope.ts'
 
 /** What the guards and a person ask about the past. Each is one statement, so one picture. */
@@ -10,25 +10,30 @@ export function historyMethods(scope: Scope): Pick<Journal, 'history' | 'counts'
   return {
     history: (agent, account, since) =>
       scope.query('read the history', async (db) => {
-        const ofAccount = and(eq(attempts.epoch, scope.key), eq(attempts.account, account))
-        const own = and(ofAccount, eq(attempts.agent, agent))
-        const isOpen = inArray(attempts.status, [...OPEN])
-        const isSettled = notInArray(attempts.status, [...OPEN])
-        // What was dropped without a signature was no action.
-        const acted = or(ne(attempts.status, 'dropped'), isNotNull(attempts.raw))
-
-        const reserved = db
-          .select({ sum: total(attempts.reserved) })
+        const ofAccount = and(eq(attempts.epoch, scope.key), eq(attempts.owner, account))
+        // What no agent is known for may be this one's, lost in a power cut.
+        const own = and(ofAccount, or(eq(attempts.agent, agent), isNull(attempts.agent)))
+        // Of all on one nonce only one can be mined: the dearest of them is what may be spent.
+        const dearest = db
+          .select({ reserved: sql`max(${attempts.reserved})`.as('reserved') })
           .from(attempts)
-          .where(and(own, isOpen))
+          .where(and(own, isOpenRow))
+          .groupBy(attempts.account, attempts.nonce)
+          .as('dearest')
+        const reserved = db.select({ sum: total(dearest.reserved) }).from(dearest)
         const spent = db
           .select({ sum: total(attempts.spent) })
           .from(attempts)
-          .where(and(own, isSettled, gte(attempts.signedAt, since)))
+          .where(and(own, not(isOpenRow), gte(attempts.signedAt, since)))
+        const inFlight = db
+          .select({ count: sql`count(DISTINCT (${attempts.account}, ${attempts.nonce}))::int` })
+          .from(attempts)
+          .where(and(ofAccount, isOpenRow))
+        // What was dropped was no action, and filling a nonce is none.
         const lastAction = db
           .select({ at: attempts.signedAt })
           .from(attempts)
-          .where(and(own, acted))
+          .where(and(own, ne(attempts.status, 'dropped'), ne(attempts.purpose, 'fill')))
           .orderBy(desc(attempts.signedAt))
           .limit(1)
         const peak = db
@@ -47,7 +52,7 @@ export function historyMethods(scope: Scope): Pick<Journal, 'history' | 'counts'
         const [row] = await db
           .select({
             spent: sql<string>`(${reserved}) + (${spent})`,
-            inFlight: db.$count(attempts, and(ofAccount, isOpen)),
+            inFlight: sql<number>`(${inFlight})`,
             lastActionAt: sql<string | null>`(${lastAction})`,
             peakEquity: sql<string | null>`(${peak})`,
           })
@@ -73,5 +78,5 @@ export function historyMethods(scope: Scope): Pick<Journal, 'history' | 'counts'
 }
 
 /** The sum of a column, zero where there is nothing to add. */
-const total = (column: typeof attempts.reserved | typeof attempts.spent): SQL<string> =>
+const total = (column: typeof attempts.spent | SQL.Aliased): SQL<string> =>
   sql<string>`coalesce(sum(${column}), 0)`

@@ -4,33 +4,34 @@ import { strictest } from '../rules.ts'
 import { tradingOrders } from '../schema.ts'
 import type { Db, Scope } from './scope.ts'
 
-/** Records what a person ordered, for all agents or one, in every epoch. */
+/** Records what a person ordered, in every epoch. */
 export async function giveOrder(
   db: Db,
-  ...[agent, state, reason]: Parameters<JournalStore['setTradingState']>
+  ...[scope, state, reason]: Parameters<JournalStore['setTradingState']>
 ): Promise<void> {
-  await db.insert(tradingOrders).values({ agent, state, reason })
+  await db.insert(tradingOrders).values({ ...(scope === 'all' ? {} : scope), state, reason })
 }
 
 /** Orders are kept as they were given; the last of each scope counts. */
 export function tradingStateMethods(scope: Scope): Pick<Journal, 'tradingState' | 'freeze'> {
   return {
-    tradingState: (agent) =>
+    tradingState: (agent, account) =>
       scope.query('read the trading state', async (db) => {
-        const { epoch, agent: of, seq, state } = tradingOrders
+        const { epoch, agent: of, account: on, seq, state } = tradingOrders
+        const isForAll = and(isNull(of), isNull(on))
         const last = await db
-          .selectDistinctOn([epoch, of], { epoch, agent: of, seq, state })
+          .selectDistinctOn([epoch, of, on], { epoch, account: on, seq, state })
           .from(tradingOrders)
-          .where(and(or(isNull(epoch), eq(epoch, scope.key)), or(isNull(of), eq(of, agent))))
-          .orderBy(epoch, of, desc(seq))
+          .where(and(or(isNull(epoch), eq(epoch, scope.key)), or(isForAll, eq(of, agent), eq(on, account))))
+          .orderBy(epoch, of, on, desc(seq))
         const resumed = Math.max(
           0,
           ...last
-            .filter((order) => order.epoch === null && order.state === 'active')
+            .filter((order) => order.epoch === null && order.account === null && order.state === 'active')
             .map((order) => order.seq),
         )
-        // A freeze holds until a person resumes. Where the last word of a person is another than that, it is at least
-        // as strict as a freeze, so it does not matter whether there was a resumption before.
+        // A freeze holds until a person resumes its agent. Where the last word of a person to it is another than that,
+        // it is at least as strict as a freeze, so it does not matter whether there was a resumption before.
         return strictest(
           last.filter((order) => order.epoch === null || order.seq > resumed).map((order) => order.state),
         )
