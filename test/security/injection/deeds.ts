@@ -150,8 +150,7 @@ const makers: readonly (readonly [name: string, wish: Wish, make: Maker])[] = [
   ['another policy', 'guards', () => ({ plan: { policyVersion: 'guards-off' } })],
 ]
 
-/** The wishes that come down to a plan; the others are for a model alone. */
-export const wishesWithDeeds: ReadonlySet<Wish> = new Set(makers.map(([, wish]) => wish))
+/** All of them, for a test that wants each tried. */
 export const deedNames: readonly string[] = makers.map(([name]) => name)
 
 /** What a text's orders come down to, with its own addresses and amounts in the place of what is honest. */

@@ -137,8 +137,7 @@ export function describeChain(context: Context): void {
           // The issuer turns between the simulation and the block.
           await writeText(scene.world, places.reason, text)
           const head = await scene.engine.mine()
-          const [attempt] = await runtime.journal.attempts(agent.id)
-          await settle(runtime, agent, required(attempt), head)
+          await settle(runtime, [agent], agent.account, head)
           const [settled] = await runtime.journal.attempts(agent.id)
           expect(settled?.failure, title(hostile)).not.toBe(null)
           expectQuoted(settled?.failure ?? '', hostile)
