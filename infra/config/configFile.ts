@@ -1,4 +1,6 @@
+import { stringToHex } from 'viem'
 import { z } from 'zod'
+import type { Hash } from '../../runtime/core/ids.ts'
 import { agentModes } from '../../runtime/guards/policy.ts'
 import { account, expected, positiveSeconds, section } from '../../runtime/guards/policyFields.ts'
 import { privacyWords } from '../inference/protocol/network/privacy.ts'
@@ -41,6 +43,42 @@ const rpc = section({
   blockSeconds: positiveSeconds.optional(),
 })
 
+const ROLE_KEY = 'the key of a role: a short name like "guardian", or 32 bytes in hex that are not zero'
+
+/** A Safe that the agent acts for as a member of a role of its Zodiac Roles modifier. */
+const safeAccount = section({
+  safe: account,
+  modifier: account,
+  /** A short name stands for its bytes with zeros after them, as Zodiac's tools write it. */
+  roleKey: z
+    .string({ error: expected(ROLE_KEY) })
+    .regex(/^(0x(?!0{64})[0-9a-fA-F]{64}|(?!0x)[A-Za-z0-9_.-]{1,31})$/, {
+      error: expected(ROLE_KEY),
+      abort: true,
+    })
+    .transform(
+      (text) => (text.startsWith('0x') ? text.toLowerCase() : stringToHex(text, { size: 32 })) as Hash,
+    ),
+  /** What the Safe delegates a batch to. */
+  multiSend: account,
+  /** The block in which the modifier was made: for an RPC that serves logs in pieces and no old state. */
+  firstBlock: z
+    .int({ error: expected('a block number') })
+    .nonnegative({ error: expected('a block number') })
+    .optional(),
+})
+
+/** What is wrong with a Safe where an address or a Safe may stand. */
+function wrongAccount(refused: {
+  readonly input?: unknown
+  readonly errors?: readonly z.core.$ZodIssue[][]
+}): string {
+  const isObject = typeof refused.input === 'object' && refused.input !== null
+  const [issue] = (isObject ? refused.errors?.[1] : undefined) ?? []
+  if (issue === undefined) return expected('an address, or { safe, modifier, roleKey, multiSend }')(refused)
+  return [...issue.path.map(String), issue.message].join(' ')
+}
+
 const agent = section({
   /** Names it in the journal, in logs and in commands. */
   id: z
@@ -48,7 +86,11 @@ const agent = section({
     .regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,62}$/, { error: expected('a name of letters, digits and dashes') }),
   role: oneOf(agentRoles),
   /** Whose money it moves. Left out: the account that the signer makes for it. */
-  account: account.optional(),
+  account: z
+    .union([account, safeAccount], {
+      error: (refused) => wrongAccount(refused as Parameters<typeof wrongAccount>[0]),
+    })
+    .optional(),
   /** A policy file, from the configuration's folder. */
   policy: words('the path of a policy file'),
   /** Holds the agent back further than its policy does. */

@@ -30,6 +30,7 @@ const put = async (name: string, text: string): Promise<string> => {
 const agent = { id: 'guardian', role: 'lending-guardian', policy: 'policy.json' }
 const config = (changes: object = {}) =>
   put('rialto.config.json', JSON.stringify({ agents: [agent], ...changes }))
+const SAFE = '0x3A05fEBB9e70d5531D9230B025Dc6B8D8c8FFc67'
 const rpc = { kind: 'rpc', rpcUrl: 'https://rpc.example.org/key', chainId: 31_337, addressBook: 'book.json' }
 
 const said = async (environment = {}, path?: string): Promise<string> => {
@@ -56,6 +57,17 @@ describe('loadConfig', () => {
     expect(loaded.agents.map(({ role }) => role)).toEqual(['lending-guardian', 'liquidator'])
   })
 
+  it('takes a Safe, and a short name for its role', async () => {
+    const account = { safe: SAFE, modifier: book.aaveV3.pool, roleKey: 'guardian', multiSend: SAFE }
+    await config({ chain: rpc, agents: [{ ...agent, account: { ...account, firstBlock: 7 } }] })
+    expect((await loadConfig()).agents).toMatchObject([
+      {
+        account: SAFE,
+        safe: { ...account, roleKey: `0x677561726469616e${'0'.repeat(48)}`, firstBlock: 7n },
+      },
+    ])
+  })
+
   it('fills in what is left out', async () => {
     await config()
     expect(await loadConfig()).toMatchObject({
@@ -63,7 +75,13 @@ describe('loadConfig', () => {
       directory: join(folder, '.rialto'),
       chain: { kind: 'world' },
       agents: [
-        { ...agent, account: null, policyPath: join(folder, 'policy.json'), policy: { mode: 'execute' } },
+        {
+          ...agent,
+          account: null,
+          safe: null,
+          policyPath: join(folder, 'policy.json'),
+          policy: { mode: 'execute' },
+        },
       ],
     })
   })
@@ -236,6 +254,30 @@ describe('a wrong configuration', () => {
       'a bad account',
       { agents: [{ ...agent, account: '0x12' }] },
       'agents[0].account is "0x12": it must be an address',
+    ],
+    [
+      'a Safe without its modifier',
+      { agents: [{ ...agent, account: { safe: SAFE, roleKey: 'guardian', multiSend: SAFE } }] },
+      'agents[0].account modifier is missing: set it to an address',
+    ],
+    [
+      'a Safe with a role key of zeros',
+      {
+        agents: [
+          {
+            ...agent,
+            account: { safe: SAFE, modifier: SAFE, multiSend: SAFE, roleKey: `0x${'0'.repeat(64)}` },
+          },
+        ],
+      },
+      'agents[0].account roleKey is "0x0000',
+    ],
+    [
+      'a Safe on the local world',
+      {
+        agents: [{ ...agent, account: { safe: SAFE, modifier: SAFE, multiSend: SAFE, roleKey: 'guardian' } }],
+      },
+      'agents[0].account is a Safe, and the local world has none',
     ],
     [
       'an id twice',

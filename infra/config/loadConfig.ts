@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path'
 import type { Address } from 'viem'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
-import { type AgentId, agentId } from '../../runtime/core/ids.ts'
+import { type AgentId, agentId, type Hash } from '../../runtime/core/ids.ts'
 import { assertPolicyFits } from '../../runtime/guards/assertPolicyFits.ts'
 import { agentModes, type Policy, withMode } from '../../runtime/guards/policy.ts'
 import { isLoopback } from '../http/isLoopback.ts'
@@ -22,12 +22,24 @@ const BLOCK_SECONDS = 12
 export type AgentConfig = {
   readonly id: AgentId
   readonly role: AgentRole
-  /** Null: the account that the signer makes for it. */
+  /** Null: the account that the signer makes for it. Of a Safe, its address. */
   readonly account: Address | null
+  /** How the account is made to act where it is a Safe; null where it is the agent's own. */
+  readonly safe: SafeConfig | null
   /** Its mode is the configuration's where that is stricter. */
   readonly policy: Policy
   /** Absolute. */
   readonly policyPath: string
+}
+
+/** A Safe, and the role in which an agent acts for it through a Zodiac Roles modifier. */
+export type SafeConfig = {
+  readonly safe: Address
+  readonly modifier: Address
+  readonly roleKey: Hash
+  readonly multiSend: Address
+  /** The block in which the modifier was made; null where it is not said. */
+  readonly firstBlock: bigint | null
 }
 
 export type ChainConfig =
@@ -111,7 +123,7 @@ export async function loadConfig(path?: string, environment: Environment = {}): 
     agents.push({
       id: agentId(id),
       role,
-      account: account ?? null,
+      ...resolveAccount(account),
       policy: mode === undefined ? policy : withMode(policy, mode),
       policyPath,
     })
@@ -126,6 +138,17 @@ export async function loadConfig(path?: string, environment: Environment = {}): 
     store: { databaseUrl: environment.databaseUrl ?? content.store?.databaseUrl ?? null },
     queue: { redisUrl: environment.redisUrl ?? content.queue?.redisUrl ?? null },
     signer: { passphrase: passphraseOf(content, folder) },
+  }
+}
+
+const resolveAccount = (
+  account: ParsedConfigFile['agents'][number]['account'],
+): Pick<AgentConfig, 'account' | 'safe'> => {
+  if (account === undefined || typeof account === 'string') return { account: account ?? null, safe: null }
+  const { firstBlock, ...safe } = account
+  return {
+    account: safe.safe,
+    safe: { ...safe, firstBlock: firstBlock === undefined ? null : BigInt(firstBlock) },
   }
 }
 
@@ -145,6 +168,12 @@ function* contradictions(config: ParsedConfigFile, environment: Environment): Ge
         message: `is "${id}", which another agent has: give it a name of its own`,
       }
   const chain = config.chain ?? { kind: 'world' as const }
+  for (const [index, { account }] of config.agents.entries())
+    if (chain.kind === 'world' && typeof account === 'object')
+      yield {
+        path: ['agents', index, 'account'],
+        message: 'is a Safe, and the local world has none: remove it, or set chain to { kind: "rpc", … }',
+      }
   if (chain.kind === 'world' && environment.rpcUrl !== undefined)
     yield {
       path: ['chain'],

@@ -35,7 +35,14 @@ export async function benchDecision(scene: Scene, where: string): Promise<Result
   const full: number[] = []
   for (const label of labels.slice(half)) {
     const agent = createAgent({
-      config: { id: agentId(label), role: 'lending-guardian', account: null, policy, policyPath: '' },
+      config: {
+        id: agentId(label),
+        role: 'lending-guardian',
+        account: null,
+        safe: null,
+        policy,
+        policyPath: '',
+      },
       account: scene.signer.addressOf(label),
       book: scene.world.addressBook,
       model: scene.services.model,

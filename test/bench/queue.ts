@@ -23,7 +23,14 @@ export async function benchQueue(scene: Scene, where: string): Promise<Result> {
   }
   const label = scene.labels.at(-1) ?? ''
   const agent = createAgent({
-    config: { id: agentId('quiet'), role: 'lending-guardian', account: null, policy, policyPath: '' },
+    config: {
+      id: agentId('quiet'),
+      role: 'lending-guardian',
+      account: null,
+      safe: null,
+      policy,
+      policyPath: '',
+    },
     account: scene.signer.addressOf(label),
     book: scene.world.addressBook,
     model: null,

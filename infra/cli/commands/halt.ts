@@ -124,7 +124,9 @@ async function writeOrder(
   const known = {
     agents: content?.agents.map(({ id }) => id) ?? [],
     accounts: [
-      ...(content?.agents.flatMap(({ account }) => (account === undefined ? [] : [account])) ?? []),
+      ...(content?.agents.flatMap(({ account }) =>
+        account === undefined ? [] : [typeof account === 'string' ? account : account.safe],
+      ) ?? []),
       ...keystoreAddresses(directory),
     ],
   }
