@@ -4,21 +4,23 @@ import { createChain } from '../../infra/chain/createChain.ts'
 import { decodeRevert } from '../../infra/chain/decodeRevert.ts'
 import { loadPolicy } from '../../infra/config/loadPolicy.ts'
 import { deriveKey } from '../../infra/signer/deriveKey.ts'
+import { createSigningHistory, type SigningHistory } from '../../infra/signer/signingHistory.ts'
 import { type Actors, createActors } from '../../infra/world/actors.ts'
 import { openPositions } from '../../infra/world/openPositions.ts'
+import { createRpc, type Rpc } from '../../infra/world/rpc.ts'
 import { STARTING_PRICE } from '../../infra/world/scenarios/scenario.ts'
 import { POSITION } from '../../infra/world/setStage.ts'
 import { BLOCK_SECONDS, type World } from '../../infra/world/world.ts'
 import type { Agent } from '../../runtime/core/agent.ts'
 import { isOpen } from '../../runtime/core/attempts.ts'
-import { agentId } from '../../runtime/core/ids.ts'
+import { agentId, type IntentId, intentId } from '../../runtime/core/ids.ts'
 import type { Intent } from '../../runtime/core/intent.ts'
 import type { AttemptRecord } from '../../runtime/core/journal.ts'
 import type { Chain, Journal, Logger, Signer } from '../../runtime/core/ports.ts'
 import type { BlockRef, Snapshot } from '../../runtime/core/snapshot.ts'
 import { type Usd, usd, type Wei, wei } from '../../runtime/core/units.ts'
 import { type Policy, withMode } from '../../runtime/guards/policy.ts'
-import { settle as settleAccount } from '../../runtime/pipeline.ts'
+import { decide, type Execution, execute, settle as settleAccount } from '../../runtime/pipeline.ts'
 import type { Runtime } from '../../runtime/stages/runtime.ts'
 import { memoryJournals } from '../twins/memoryJournal.ts'
 import { memorySigner } from '../twins/memorySigner.ts'
@@ -38,6 +40,9 @@ export function memoryLogger(): Logger & { readonly lines: readonly LogLine[] } 
   return { lines, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }
 
+/** What came of a run. `attempt` is the newest in flight. */
+export type Acted = { readonly id: IntentId; readonly outcome: Execution; readonly attempt: AttemptRecord }
+
 /** An engine on a real chain, with journal and signer in memory, and one guarded position that it can act for. */
 export type Engine = {
   readonly runtime: Runtime
@@ -47,7 +52,17 @@ export type Engine = {
   readonly logger: ReturnType<typeof memoryLogger>
   /** Moves oracle and pool, mines, and returns the new head. */
   moveTo(price: Usd, options?: { oracleOnly?: boolean; baseFee?: Wei }): Promise<BlockRef>
-  mine(): Promise<BlockRef>
+  mine(options?: { baseFee?: Wei }): Promise<BlockRef>
+  /** Mines a block, and follows the account at it. With `drop` the pool forgets everything before. */
+  pass(options?: { baseFee?: Wei; runtime?: Runtime; drop?: boolean }): Promise<BlockRef>
+  /** Follows the account at a head. */
+  follow(head: BlockRef, runtime?: Runtime): Promise<void>
+  /** Decides and executes on a head. */
+  act(head: BlockRef, runtime?: Runtime): Promise<Acted>
+  /** A request to the node itself. */
+  readonly rpc: Rpc
+  /** What the signer signed: it outlives the journal. */
+  readonly history: SigningHistory
   /** The same engine with some of its parts exchanged. */
   with(parts: Partial<Pick<Runtime, 'chain' | 'journal' | 'signer' | 'policyOf'>>): Runtime
 }
@@ -104,11 +119,14 @@ export async function createEngine(
           }),
         }
   const journal: Journal = await memoryJournals().open(world.chainId, world.genesisHash)
+  const history = createSigningHistory()
   const signer: Signer = memorySigner({
     book,
+    history,
     accounts: [{ label: 'guardian', key: { kind: 'derived', seed }, policies: [policy] }],
   })
   const logger = memoryLogger()
+  const rpc = createRpc(world.url)
   const runtime: Runtime = {
     chain,
     journal,
@@ -133,10 +151,27 @@ export async function createEngine(
       await actors.mineBlock({ baseFeePerGas: baseFee })
       return chain.head()
     },
-    async mine() {
-      await actors.mineBlock({ baseFeePerGas: gwei(20n) })
+    async mine({ baseFee = gwei(20n) } = {}) {
+      await actors.mineBlock({ baseFeePerGas: baseFee })
       return chain.head()
     },
+    async pass({ baseFee = gwei(20n), runtime: chosen = runtime, drop = false } = {}) {
+      if (drop) await rpc('anvil_dropAllTransactions')
+      await actors.mineBlock({ baseFeePerGas: baseFee })
+      const head = await chain.head()
+      await settleAccount(chosen, [agent], account, head)
+      return head
+    },
+    follow: (head, chosen = runtime) => settleAccount(chosen, [agent], account, head),
+    async act(head, chosen = runtime) {
+      const run = await decide(chosen, agent, head)
+      const intent = intentId(run.id)
+      const outcome = await execute(chosen, agent, intent, head)
+      const attempt = (await chosen.journal.inFlight()).at(-1) as AttemptRecord
+      return { id: intent, outcome, attempt }
+    },
+    rpc,
+    history,
     with: (parts) => ({ ...runtime, ...parts }),
   }
 }
