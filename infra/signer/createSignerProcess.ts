@@ -2,28 +2,23 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 import type { Duplex } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Address } from 'viem'
-import type { LedgerAttempt, Logger, SignedTransaction, Signer } from '../../runtime/core/ports.ts'
+import type { Logger, Signer } from '../../runtime/core/ports.ts'
 import { entryPoint } from '../process/entryPoint.ts'
+import { type Call, converse, gone, signerOver } from './connection.ts'
 import { SignerError } from './errors.ts'
 import { type PassphraseChannel, passphraseHandOver, type SignerPassphrase } from './keystore/handOver.ts'
-import {
-  type Answer,
-  decodeLine,
-  encodeMessage,
-  fromWireError,
-  lineSplitter,
-  type Message,
-  type Started,
-  type StartParameters,
-} from './messages.ts'
+import type { Started, StartParameters } from './messages.ts'
+import { connectSocket, type SocketConnection } from './socket/connectSocket.ts'
+import { parametersHash } from './socket/parametersHash.ts'
 
 export type CreateSignerProcessParameters = Omit<StartParameters, 'passphrase'> & {
   /** Left out: the one that lies beside the keys. */
   readonly passphrase?: SignerPassphrase
   /** Told when the process ended by itself, and of a ledger that a crash had cut off. */
   readonly logger?: Pick<Logger, 'warn'>
-  /** Milliseconds within which the process must answer; then it is killed. Default 20,000. */
+  /** Milliseconds within which the process must answer; then it is given up. Default 20,000. */
   readonly timeout?: number
 }
 
@@ -34,13 +29,16 @@ export type SignerProcess = Signer & {
   readonly pid: number | null
   /** @throws {SignerError} `UNKNOWN_ACCOUNT` when it was started without an account of that label. */
   addressOf(label: string): Address
-  /** Ends the process and returns when it is gone. */
+  /** Lets go of the process, and returns when it is gone; or at once when a protector keeps it. */
   close(): Promise<void>
 }
 
 /**
  * Starts the one process that holds keys. No key is ever on this side: a plan goes over a private pipe, signed bytes
  * come back. Its environment is empty but for `PATH`, and it writes to neither stdout nor stderr.
+ *
+ * A signer that a protector has kept alive, when whoever started it was killed, is taken over by its socket if it was
+ * started with the same parameters; else it is asked to end, and another is started.
  *
  * When the process dies, what was asked of it is rejected at once with `SIGNER_GONE`, which is retryable: the ledger
  * makes the same request give the same bytes. The next request starts it again, bound to the same parameters; unless
@@ -59,23 +57,27 @@ export type SignerProcess = Signer & {
 export async function createSignerProcess(parameters: CreateSignerProcessParameters): Promise<SignerProcess> {
   const { logger, timeout = 20_000, directory, passphrase, ...rest } = parameters
   const handOver = passphraseHandOver(passphrase)
+  const own: StartParameters = { ...rest, directory: resolve(directory) }
   let closed = false
   let connection: Promise<Connection> | null = null
   let pid: number | null = null
 
+  function onGone(why: string): void {
+    connection = null
+    pid = null
+    if (!closed) logger?.warn({ why }, 'The signer process ended; the next request starts it again.')
+  }
+
   async function open(): Promise<Connection> {
-    const { source, channel } = handOver()
-    const start: StartParameters = {
-      ...rest,
-      directory: resolve(directory),
-      ...(source === undefined ? {} : { passphrase: source }),
-    }
-    const opened = await openConnection(timeout, channel, (why) => {
-      connection = null
-      pid = null
-      if (!closed) logger?.warn({ why }, 'The signer process ended; the next request starts it again.')
-    })
+    const opened = (await takeOver(own, timeout, onGone)) ?? (await startAnew())
     pid = opened.pid
+    return opened
+  }
+
+  async function startAnew(): Promise<Connection> {
+    const { source, channel } = handOver()
+    const opened = await openProcess(timeout, channel, onGone)
+    const start = { ...own, ...(source === undefined ? {} : { passphrase: source }) }
     const started = (await opened.call('start', start).catch(async (error: unknown) => {
       await opened.close()
       throw error
@@ -90,7 +92,11 @@ export async function createSignerProcess(parameters: CreateSignerProcessParamet
 
   function connect(): Promise<Connection> {
     if (closed) return Promise.reject(gone('it was closed'))
-    connection ??= open()
+    connection ??= open().catch((error: unknown) => {
+      // Nothing to hold on to: the next request tries again.
+      connection = null
+      throw error
+    })
     return connection
   }
 
@@ -102,6 +108,7 @@ export async function createSignerProcess(parameters: CreateSignerProcessParamet
 
   const { started } = await connect()
   return {
+    ...signerOver(connect),
     started,
     get pid() {
       return pid
@@ -117,14 +124,6 @@ export async function createSignerProcess(parameters: CreateSignerProcessParamet
         },
       )
     },
-    accounts: async () => started.accounts.map(({ address }) => address),
-    sign: async (request) => (await (await connect()).call('sign', request)) as SignedTransaction,
-    lookup: async (account, attempt) =>
-      (await (await connect()).call('lookup', { account, attempt })) as SignedTransaction | null,
-    abandon: async (account, attempt) =>
-      (await (await connect()).call('abandon', { account, attempt })) as SignedTransaction | null,
-    signedFrom: async (account, nonce) =>
-      (await (await connect()).call('signedFrom', { account, nonce })) as readonly LedgerAttempt[],
     close,
   }
 }
@@ -132,12 +131,65 @@ export async function createSignerProcess(parameters: CreateSignerProcessParamet
 type Connection = {
   readonly pid: number
   readonly started: Started
-  call(method: Message['method'], params: unknown): Promise<unknown>
+  readonly call: Call
   close(): Promise<void>
 }
 
+/** Milliseconds to wait for an owner that is about to end: it was just killed, and its pipe closes in a moment. */
+const PATIENCE_MS = 3_000
+
+/**
+ * Takes over the signer that runs for the folder, if one runs that was started with the same parameters; asks another
+ * to end.
+ *
+ * @returns null when none is left
+ * @throws {SignerError} `SIGNER_LOCKED` when it has an owner.
+ */
+async function takeOver(
+  start: StartParameters,
+  timeout: number,
+  onGone: (why: string) => void,
+): Promise<Connection | null> {
+  const deadline = performance.now() + PATIENCE_MS
+  const parameters = parametersHash(start)
+  let isOurs = false
+  for (;;) {
+    let found: SocketConnection | null
+    try {
+      found = await connectSocket({
+        directory: start.directory,
+        role: 'owner',
+        parameters,
+        timeout,
+        onGone: (why) => isOurs && onGone(why),
+      })
+    } catch (error) {
+      // Its owner is being killed, or it is ending itself and another has left its secret there already.
+      const isPassing =
+        error instanceof SignerError &&
+        ['SIGNER_LOCKED', 'SIGNER_REQUEST', 'SIGNER_GONE'].includes(error.code)
+      if (!isPassing || performance.now() > deadline) throw error
+      await delay(20)
+      continue
+    }
+    if (found === null) return null
+    const { call, closed, welcome } = found
+    if (welcome.isSame) {
+      isOurs = true
+      const close = async () => {
+        await isKept(call)
+        await found.close()
+      }
+      return { pid: welcome.pid, started: welcome.started, call, close }
+    }
+    // The answer may be lost with the process; that it is gone is what counts.
+    await call('end', null).catch(() => null)
+    await closed
+  }
+}
+
 /** Starts the child. `onGone` is called once, when it has ended for whatever reason. */
-async function openConnection(
+async function openProcess(
   timeout: number,
   channel: PassphraseChannel | null,
   onGone: (why: string) => void,
@@ -149,73 +201,44 @@ async function openConnection(
   })
   channel?.spawned(child)
   const pipe = child.stdio[3] as Duplex
-  const waiting = new Map<
-    number,
-    { resolve: (value: unknown) => void; reject: (error: SignerError) => void }
-  >()
-  let nextId = 1
-  let ended: string | null = null
-
-  function finish(why: string): void {
-    if (ended !== null) return
-    ended = why
-    for (const { reject } of waiting.values()) reject(gone(why))
-    waiting.clear()
+  const { call, finish } = converse(pipe, timeout, () => child.kill('SIGKILL'))
+  const end = (why: string) => {
+    finish(why)
     onGone(why)
   }
-  child.once('error', (error) => finish(`it could not be started (${error.message})`))
-  child.once('exit', (code, signal) => finish(`it ended with ${signal ?? `code ${code}`}`))
+  child.once('error', (error) => end(`it could not be started (${error.message})`))
+  child.once('exit', (code, signal) => end(`it ended with ${signal ?? `code ${code}`}`))
+  const kill = () => child.kill('SIGKILL')
   // The exit tells what became of it; a pipe that breaks first is part of that.
-  pipe.on('error', () => child.kill('SIGKILL'))
-  const onData = lineSplitter((line) => {
-    const answer = decodeLine(line) as Answer
-    const asker = waiting.get(answer.id)
-    waiting.delete(answer.id)
-    if ('error' in answer) asker?.reject(fromWireError(answer.error))
-    else asker?.resolve(answer.result)
-  })
-  pipe.on('data', (chunk: Buffer) => {
-    try {
-      onData(chunk)
-    } catch {
-      // What does not speak our language is no signer of ours.
-      child.kill('SIGKILL')
-    }
-  })
-
+  pipe.on('error', kill)
   return {
     pid: child.pid ?? 0,
-    call(method, params) {
-      if (ended !== null) return Promise.reject(gone(ended))
-      const id = nextId++
-      return new Promise((resolve, reject) => {
-        const timer = setTimeout(() => child.kill('SIGKILL'), timeout)
-        const settle =
-          <T>(settled: (value: T) => void) =>
-          (value: T) => {
-            clearTimeout(timer)
-            settled(value)
-          }
-        waiting.set(id, { resolve: settle(resolve), reject: settle(reject) })
-        pipe.write(encodeMessage({ id, method, params }))
-      })
+    call,
+    async close() {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      const exit = once(child, 'exit')
+      const stays = await isKept(call)
+      if (stays) pipe.off('error', kill).on('error', () => {})
+      pipe.end()
+      // Its other clients have it from here on, and this process may end before it.
+      if (stays) child.unref()
+      else await exitOf(exit, child)
     },
-    close: () => stop(child, pipe),
   }
 }
 
-async function stop(child: ChildProcess, pipe: Duplex): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const exit = once(child, 'exit')
+/** Whether a signer that is let go of now lives on, because somebody else is connected to it. */
+async function isKept(call: Call): Promise<boolean> {
+  try {
+    return ((await call('leave', null)) as { readonly stays: boolean }).stays
+  } catch {
+    // It is gone already, or it was never started.
+    return false
+  }
+}
+
+async function exitOf(exit: Promise<unknown>, child: ChildProcess): Promise<void> {
   const grace = setTimeout(() => child.kill('SIGKILL'), 5_000)
-  pipe.end()
   await exit
   clearTimeout(grace)
 }
-
-const gone = (why: string): SignerError =>
-  new SignerError('SIGNER_GONE', `The signer process did not answer: ${why}.`, {
-    fix: 'Ask again: the same request gives the same bytes.',
-    retryable: true,
-    details: { why },
-  })

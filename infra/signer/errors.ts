@@ -21,7 +21,7 @@ import { RialtoError, type RialtoErrorParameters } from '../../runtime/core/erro
  * | `KEYSTORE` | a key file or the passphrase is missing, unreadable or wrong |
  * | `SIGNER_CONFIGURATION` | what the signer was started with does not fit together |
  * | `SIGNER_REQUEST` | a message that is none |
- * | `SIGNER_GONE` | the process ended before it answered; asking again gives the same bytes |
+ * | `SIGNER_GONE` | the process ended before it answered, or none runs; asking again gives the same bytes |
  * | `SIGNER_FAILED` | a defect in the signer |
  */
 export const signerErrorCodes = [

@@ -54,9 +54,41 @@ export type Started = {
   readonly ledger: { readonly entries: number; readonly tornBytes: number }
 }
 
+/** What a signer can be asked. Who may ask what: see `serve.ts`. */
+export const methods = [
+  'start',
+  'hello',
+  'accounts',
+  'sign',
+  'lookup',
+  'abandon',
+  'signedFrom',
+  'leave',
+  'end',
+] as const
+
+/** `owner`: whoever runs the agents, one at a time. `protector`: may have signed what reduces risk. */
+export type Role = 'owner' | 'protector'
+
+/** The first thing that a client of the socket says. */
+export type Hello = {
+  readonly secret: string
+  readonly role: Role
+  /** What an owner would have started it with. */
+  readonly parameters?: Hash | undefined
+}
+
+/** What the signer answers to a client that it takes. */
+export type Welcome = {
+  readonly pid: number
+  /** Whether it was started with what the client would start it with. */
+  readonly isSame: boolean
+  readonly started: Started
+}
+
 export type Message = {
   readonly id: number
-  readonly method: 'start' | 'sign' | 'lookup' | 'abandon' | 'signedFrom'
+  readonly method: (typeof methods)[number]
   readonly params: unknown
 }
 
@@ -166,9 +198,15 @@ const attemptRequest = z.strictObject({
 
 const nonceRequest = z.strictObject({ account: address, nonce: uint })
 
+const hello = z.strictObject({
+  secret: z.string().max(64),
+  role: z.enum(['owner', 'protector']),
+  parameters: hash.optional(),
+}) satisfies z.ZodType<Hello>
+
 const message = z.strictObject({
   id: z.int().nonnegative(),
-  method: z.enum(['start', 'sign', 'lookup', 'abandon', 'signedFrom']),
+  method: z.enum(methods),
   params: z.unknown(),
 })
 
@@ -192,6 +230,7 @@ export const parseMessage = (value: unknown): Message => parse(message, value)
 export const parseSignRequest = (value: unknown): SignRequest => parse(signRequest, value)
 /** What is asked about one attempt: `lookup` and `abandon`. */
 export const parseAttempt = (value: unknown) => parse(attemptRequest, value)
+export const parseHello = (value: unknown): Hello => parse(hello, value)
 /** What is asked about an account's nonces: `signedFrom`. */
 export const parseNonce = (value: unknown) => parse(nonceRequest, value)
 
