@@ -1,3 +1,4 @@
+import type { Hex } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { createLendingGuardian } from '../../agents/lending-guardian/index.ts'
 import { createChain } from '../../infra/chain/createChain.ts'
@@ -59,6 +60,8 @@ export type Engine = {
   follow(head: BlockRef, runtime?: Runtime): Promise<void>
   /** Decides and executes on a head. */
   act(head: BlockRef, runtime?: Runtime): Promise<Acted>
+  /** Another wallet with the same key sends an empty transaction of the account, for more than anyone here pays. */
+  sendOutside(nonce: bigint): Promise<Hex>
   /** A request to the node itself. */
   readonly rpc: Rpc
   /** What the signer signed: it outlives the journal. */
@@ -75,7 +78,8 @@ export async function createEngine(
   options: { propose?: (snapshot: Snapshot) => Intent; policy?: (policy: Policy) => Policy } = {},
 ): Promise<Engine> {
   const seed = String(++seeds)
-  const account = privateKeyToAccount(deriveKey({ label: 'guardian', seed })).address
+  const wallet = privateKeyToAccount(deriveKey({ label: 'guardian', seed }))
+  const account = wallet.address
   const book = world.addressBook
   const shipped = await loadPolicy('policies/lending-guardian.json')
   const policy = options.policy?.(shipped) ?? shipped
@@ -169,6 +173,18 @@ export async function createEngine(
       const outcome = await execute(chosen, agent, intent, head)
       const attempt = (await chosen.journal.inFlight()).at(-1) as AttemptRecord
       return { id: intent, outcome, attempt }
+    },
+    async sendOutside(nonce) {
+      const raw = await wallet.signTransaction({
+        type: 'eip1559',
+        chainId: world.chainId,
+        nonce: Number(nonce),
+        to: account,
+        gas: 60_000n,
+        maxFeePerGas: gwei(1_000n),
+        maxPriorityFeePerGas: gwei(10n),
+      })
+      return rpc<Hex>('eth_sendRawTransaction', raw)
     },
     rpc,
     history,
