@@ -8,9 +8,11 @@ const commands: ReadonlyMap<string, CommandLoader> = new Map<string, CommandLoad
   ['scenarios', async () => (await import('./commands/scenarios.ts')).scenariosCommand],
   ['doctor', async () => (await import('./commands/doctor.ts')).doctorCommand],
   ['status', async () => (await import('./commands/status.ts')).statusCommand],
+  ['policy', async () => (await import('./commands/policy/index.ts')).policyCommand],
   ['halt', async () => (await import('./commands/halt.ts')).haltCommand],
   ['resume', async () => (await import('./commands/halt.ts')).resumeCommand],
   ['wallet', async () => (await import('./commands/wallet/index.ts')).walletCommand],
+  ['protect', async () => (await import('./commands/protect.ts')).protectCommand],
   ['inference', async () => (await import('./commands/inference/index.ts')).inferenceCommand],
 ])
 

@@ -33,6 +33,25 @@ export async function lockFolder(path: string, patience = 3_000): Promise<() => 
   }
 }
 
+/**
+ * Asks the living holder of a lock to end.
+ *
+ * @returns its process id; null when nobody holds the lock
+ * @example endHolder('.rialto/protector.lock')
+ */
+export function endHolder(path: string): number | null {
+  const holder = read(path)
+  if (holder === null || !isAlive(holder)) return null
+  const pid = Number(holder.split(' ')[0])
+  try {
+    process.kill(pid, 'SIGTERM')
+  } catch (error) {
+    // It ended this moment.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+  return pid
+}
+
 /** @returns whether it is ours now. */
 function create(path: string): boolean {
   const draft = `${path}.new.${process.pid}`

@@ -24,6 +24,7 @@ type Options = PassphraseOptions & {
   from?: string
   to?: string
   once?: boolean
+  protector: boolean
   json?: boolean
   realtime?: true | number
   fresh?: boolean
@@ -84,6 +85,7 @@ export function startCommand(terminal: Terminal): Command {
       'mine a block every so many milliseconds without waiting for anybody',
       whole('milliseconds', 10, 60_000),
     )
+    .option('--no-protector', 'start no protector beside it: another machine runs one (rialto protect)')
     .option('--fresh', 'end a world that an earlier start left running, instead of going on with it')
     .option(
       '--port <n>',
@@ -107,6 +109,7 @@ export function startCommand(terminal: Terminal): Command {
           port: options.port,
           logLevel: options.log,
           once: options.once === true,
+          protector: options.protector && options.once !== true,
           passphrase: passphraseSource(options, config.signer.passphrase),
           terminal,
         })

@@ -10,6 +10,7 @@ import type { AgentConfig, ChainConfig, Config, PassphraseConfig } from '../../c
 import { redactUrl } from '../../config/redactUrl.ts'
 import { createAgent } from '../../createAgent.ts'
 import { holdDirectory } from '../../directory.ts'
+import { startProtector } from '../../protector/startProtector.ts'
 import type { SignerProcess } from '../../signer/createSignerProcess.ts'
 import type { LogLevel } from '../../telemetry/createLogger.ts'
 import { version } from '../../version.ts'
@@ -27,6 +28,8 @@ export type WatchChainOptions = {
   readonly logLevel: LogLevel
   /** One block, and it ends. */
   readonly once: boolean
+  /** Whether a protector is started beside it. */
+  readonly protector: boolean
   /** Where the keystore's passphrase comes from; null when nobody said. */
   readonly passphrase: PassphraseConfig | null
   readonly terminal: Terminal
@@ -128,6 +131,16 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
       agents,
     })
     endings.add(() => live.close())
+    const isGuarded = config.agents.some(
+      ({ role, policy }) => role === 'lending-guardian' && policy.mode === 'execute',
+    )
+    const protector = isGuarded && options.protector ? startProtector(config.path) : null
+    if (protector !== null) {
+      endings.add(() => protector.stop())
+      terminal.note(
+        `  protector, process ${protector.pid}: rescues by rule alone, under the hard floor, if all else is down`,
+      )
+    }
     const session = { chain, journal, agents }
     const known = {
       agents: config.agents.map(({ id }) => id),

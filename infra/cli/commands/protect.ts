@@ -1,0 +1,146 @@
+import { join } from 'node:path'
+import { Command, InvalidArgumentError } from 'commander'
+import { InvalidInputError } from '../../../runtime/core/errors.ts'
+import { formatWad } from '../../../runtime/core/units.ts'
+import { createChain } from '../../chain/createChain.ts'
+import { type Config, loadConfig } from '../../config/loadConfig.ts'
+import { loadEnvironment } from '../../config/loadEnvironment.ts'
+import { openOrders } from '../../orders/ownerOrders.ts'
+import { type Guarded, runProtector } from '../../protector/runProtector.ts'
+import { connectSigner } from '../../signer/connectSigner.ts'
+import { SignerError } from '../../signer/errors.ts'
+import { listKeys } from '../../signer/keystore/openKeystore.ts'
+import { endHolder, lockFolder } from '../../signer/lock.ts'
+import { createLogger } from '../../telemetry/createLogger.ts'
+import { createEndings } from '../start/endings.ts'
+import { interruption } from '../start/interruption.ts'
+import type { Terminal } from '../terminal.ts'
+
+type Options = {
+  readonly config?: string
+  readonly grace: bigint
+  readonly takeOver?: boolean
+  readonly json?: boolean
+}
+
+/** Blocks under the hard floor that the agent has before the protector acts. */
+export const GRACE_BLOCKS = 1n
+
+/** `rialto protect`: the exit without a brain, as a process of its own. `rialto start` starts one beside itself. */
+export function protectCommand(terminal: Terminal): Command {
+  return new Command('protect')
+    .description(
+      'protect the positions of the configuration by rule alone, under the hard floor, whatever else is down; needs the chain and the signer that "rialto start" runs',
+    )
+    .option('--config <file>', 'the configuration (default: rialto.config.ts in this folder)')
+    .option('--grace <blocks>', 'blocks under the hard floor before it acts', blocks, GRACE_BLOCKS)
+    .option('--take-over', 'end the protector that runs on the folder, and take its place')
+    .option('--json', 'print one JSON object for each block and position')
+    .action(async (options: Options) => {
+      const config = await loadConfig(options.config, loadEnvironment(process.env))
+      await protect(config, options, terminal)
+    })
+}
+
+function blocks(text: string): bigint {
+  if (/^\d{1,6}$/.test(text)) return BigInt(text)
+  throw new InvalidArgumentError('It must be a whole number of blocks.')
+}
+
+async function protect(config: Config, options: Options, terminal: Terminal): Promise<void> {
+  const { chain: settings, directory } = config
+  if (settings.kind === 'world')
+    throw new InvalidInputError('The local world is played block by block, and has no protector.', {
+      fix: 'Rehearse one with "rialto drill", or name a chain in the configuration.',
+    })
+  const guarded = findGuarded(config)
+  const endings = createEndings(terminal.note)
+  const stop = interruption()
+  endings.add(() => stop.dispose())
+  try {
+    const unlock = await lock(directory, options.takeOver === true)
+    endings.add(() => unlock())
+    const logger = createLogger({
+      directory,
+      level: 'info',
+      onFailure: (error) => terminal.note(`rialto: the log cannot be written: ${error.message}`),
+    })
+    endings.add(() => logger.close())
+    const signer = await connectSigner({ directory })
+    endings.add(() => signer.close())
+    const chain = await createChain({
+      rpcUrl: settings.rpcUrl,
+      chainId: settings.chainId,
+      multicall3: settings.addressBook.multicall3,
+    })
+    terminal.note(
+      `protecting ${guarded.map(({ config: { id, policy }, account }) => `${account} (${id}, below ${formatWad(policy.healthFactor.floor)})`).join(', ')}`,
+    )
+    await runProtector({
+      chain,
+      signer,
+      orders: openOrders(directory),
+      book: settings.addressBook,
+      guarded,
+      blockSeconds: settings.blockSeconds,
+      graceBlocks: options.grace,
+      logger,
+      signal: stop.signal,
+      onError: (error) => terminal.note(`  ${error.toLine()}`),
+      onBlock(block, agent, { kind, healthFactor, reason, hash }) {
+        if (options.json === true)
+          terminal.out(
+            JSON.stringify({
+              block: block.toString(),
+              agent,
+              kind,
+              healthFactor: healthFactor === null ? null : formatWad(healthFactor),
+              reason,
+              hash,
+            }),
+          )
+        else if (kind !== 'well') terminal.note(`  block ${block}  ${agent}: ${kind}, ${reason}`)
+      },
+    })
+  } finally {
+    await endings.run()
+  }
+}
+
+/** Milliseconds that a protector which was asked to end may take: it finishes the block that it is at. */
+const PATIENCE = 20_000
+
+/** One protector a folder: two would outbid one another. */
+async function lock(directory: string, takeOver: boolean): Promise<() => void> {
+  const path = join(directory, 'protector.lock')
+  if (takeOver) endHolder(path)
+  try {
+    return await lockFolder(path, takeOver ? PATIENCE : 0)
+  } catch (error) {
+    if (!(error instanceof SignerError) || error.code !== 'SIGNER_LOCKED') throw error
+    throw new InvalidInputError(`A protector runs on ${directory} already.`, {
+      code: 'PROTECTOR_RUNS',
+      fix: 'Leave it, or take its place with --take-over.',
+      details: error.details,
+    })
+  }
+}
+
+/** Positions of agents that guard one and may act; each account is the one whose key carries the agent's name. */
+export function findGuarded({ agents, directory }: Config): readonly Guarded[] {
+  const guardians = agents.filter(
+    ({ role, policy }) => role === 'lending-guardian' && policy.mode === 'execute',
+  )
+  if (guardians.length === 0)
+    throw new InvalidInputError('No agent of the configuration guards a position and may act.', {
+      fix: 'Add a lending-guardian whose policy and mode are "execute".',
+    })
+  const keys = listKeys(join(directory, 'keystore'))
+  return guardians.map((config) => {
+    const account = config.account ?? keys.find(({ label }) => label === config.id)?.address
+    if (account !== undefined) return { config, account }
+    throw new InvalidInputError(`There is no key for agent "${config.id}".`, {
+      fix: `Make one with "rialto wallet create --label ${config.id}".`,
+    })
+  })
+}
