@@ -77,9 +77,9 @@ export function createHeads({ nodes, quorum, standing, timer, grace }: HeadsPara
         return own?.number === number ? Promise.resolve(own) : block.ask(chain)
       }
       try {
-        return await vote(voters, quorum, { ...block, ask }, standing)
+        return await vote(voters, quorum, { ...block, ask, goneIsNoAnswer: true }, standing)
       } catch (error) {
-        const split = error instanceof NoQuorumError || error instanceof BlockGoneError
+        const split = error instanceof NoQuorumError
         if (!split || number === 0n || top - number >= DEEPEST_SPLIT) throw error
       }
     }

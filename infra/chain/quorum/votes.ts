@@ -21,14 +21,17 @@ export type Question<T> = {
   key(value: T): string
   /** An answer as one short phrase. */
   tell(value: T): string
+  /** Whether "there is no such block" is no answer, rather than one that can be agreed on. */
+  readonly goneIsNoAnswer?: boolean
   /** Where all have answered and none has a quorum: what they support together all the same, if anything. */
   settle?(values: readonly T[], quorum: number): { readonly value: T } | null
 }
 
-/** What an answer is counted under. That a block is gone is one that can be agreed on. */
-const GONE = 'gone'
-export const keyOf = <T>({ key }: Question<T>, said: Said<T>): string | null =>
-  said.kind === 'value' ? `= ${key(said.value)}` : said.kind === 'gone' ? GONE : null
+/** What an answer is counted under; null when it is none. */
+export function keyOf<T>({ key, goneIsNoAnswer }: Question<T>, said: Said<T>): string | null {
+  if (said.kind === 'value') return `= ${key(said.value)}`
+  return said.kind === 'gone' && goneIsNoAnswer !== true ? 'gone' : null
+}
 
 export const tellOf = <T>({ tell }: Question<T>, said: Said<T>): string =>
   said.kind === 'value' ? tell(said.value) : said.kind === 'gone' ? 'it has no such block' : said.phrase
