@@ -28,22 +28,27 @@ export type BackedUpKey = Pick<KeyEntry, 'label' | 'address' | 'derivationPath'>
 /** A key of a backup, opened. */
 export type OpenedKey = BackedUpKey & { readonly privateKey: Hex }
 
+export type WriteBackupParameters = {
+  /** Where there is no file yet. */
+  readonly path: string
+  readonly passphrase: Buffer
+  readonly label: string | null
+  readonly cost?: number
+}
+
 /**
  * Backs keys up into a new file, and proves it: the file is read again, every key in it opened with the passphrase,
  * and compared with the one in the keystore.
  *
  * @param label of the one key to back up; null backs up all of them but those of the local world
  * @param passphrase of the backup
+ * @param cost of scrypt
  * @throws {SignerError} `KEYSTORE` when there is no such key, or the file is there already or cannot be written.
  * @throws {WalletError} `BACKUP_UNPROVEN` when what was written is not what was to be.
  */
 export function writeBackup(
   keystore: KeystoreFolder,
-  {
-    path,
-    passphrase,
-    label,
-  }: { readonly path: string; readonly passphrase: Buffer; readonly label: string | null },
+  { path, passphrase, label, cost = SCRYPT_COST.real }: WriteBackupParameters,
 ): readonly BackedUpKey[] {
   requireLong(passphrase)
   const chosen = keystore
@@ -58,7 +63,7 @@ export function writeBackup(
     address: address.slice(2).toLowerCase(),
     label,
     ...(derivationPath === null ? {} : { derivationPath }),
-    ...encryptKey(secrets[at] as Hex, passphrase, SCRYPT_COST.real),
+    ...encryptKey(secrets[at] as Hex, passphrase, cost),
   }))
   const content = { format: 'rialto-keystore-backup', version: 1, keys, checksum: checksumOf(keys) }
   writeOnce(path, `${JSON.stringify(content, null, 2)}\n`)
@@ -153,17 +158,22 @@ export function planRestore(
 /**
  * Restores the keys of a backup that are not there. Doing it again changes nothing.
  *
+ * @param cost of scrypt
  * @throws {WalletError} `BACKUP_CONFLICT`, before anything is written.
  * @throws {SignerError} `KEYSTORE`
  */
-export function restoreBackup(keys: readonly OpenedKey[], keystore: KeystoreFolder): readonly RestoredKey[] {
+export function restoreBackup(
+  keys: readonly OpenedKey[],
+  keystore: KeystoreFolder,
+  cost: number = SCRYPT_COST.real,
+): readonly RestoredKey[] {
   const plan = planRestore(keys, keystore.entries())
   for (const [at, { label, privateKey, derivationPath }] of keys.entries())
     if (plan[at]?.outcome === 'new')
       keystore.store({
         label,
         privateKey,
-        cost: SCRYPT_COST.real,
+        cost,
         ...(derivationPath === null ? {} : { derivationPath }),
       })
   return plan

@@ -113,3 +113,61 @@ export async function finished(
   const code = await command.exit
   return { code, stdout: command.stdout(), stderr: command.stderr() }
 }
+
+/** A command of Rialto's on a terminal of its own. */
+export type TerminalCommand = {
+  /** All that the terminal showed. */
+  output(): string
+  /** Types something once the terminal ends with a question; rejects when the command ends before. */
+  answer(question: RegExp, keys: string): Promise<void>
+  /** The exit code. */
+  readonly exit: Promise<number | null>
+}
+
+/**
+ * Runs `rialto …` on a pseudo-terminal, which `script` of util-linux makes.
+ *
+ * @param options `afterwards`: a shell command that is run on the same terminal afterwards
+ */
+export function rialtoOnTerminal(
+  argv: readonly string[],
+  options: { readonly folder: string; readonly afterwards?: string; readonly cwd?: string },
+): TerminalCommand {
+  const { path, execArgv } = entryPoint(import.meta.url, '../../infra/cli/main')
+  const quoted = [process.execPath, ...execArgv, path, ...argv].map(
+    (part) => `'${part.replaceAll("'", "'\\''")}'`,
+  )
+  const line =
+    options.afterwards === undefined
+      ? `exec ${quoted.join(' ')}`
+      : `${quoted.join(' ')}; ${options.afterwards}`
+  const child = spawn('/usr/bin/script', ['-qefc', line, '/dev/null'], {
+    cwd: options.cwd ?? ROOT,
+    env: { PATH: process.env.PATH, NO_COLOR: '1', RIALTO_DIR: options.folder, SHELL: '/bin/sh' },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  onTestFinished(() => {
+    child.kill('SIGKILL')
+  })
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text
+  })
+  const exit = once(child, 'close').then(([code]) => code as number | null)
+  return {
+    output: () => output,
+    exit,
+    answer: (question, keys) =>
+      new Promise((resolve, reject) => {
+        const look = () => {
+          if (!question.test(output)) return
+          child.stdout.off('data', look)
+          child.stdin.write(keys)
+          resolve()
+        }
+        child.stdout.on('data', look)
+        look()
+        child.once('close', () => reject(new Error(`it ended before it asked ${question}:\n${output}`)))
+      }),
+  }
+}

@@ -77,6 +77,8 @@ export function openKeystore(folder: string, passphrase: Buffer): KeystoreFolder
   guarded(folder, () => mkdirSync(folder, { recursive: true, mode: 0o700 }))
   const files = new Map(readKeyFiles(folder).map((file) => [file.label, file]))
 
+  let isTheOne = false
+
   const decrypt = (file: KeyFile) =>
     decryptKey(`the key file of ${file.address}`, file, passphrase, file.address)
 
@@ -113,10 +115,11 @@ export function openKeystore(folder: string, passphrase: Buffer): KeystoreFolder
 
   /** A passphrase that was mistyped once would lock a key away for good. */
   function requireOnePassphrase(label: string): void {
-    if (isWorldLabel(label)) return
+    if (isTheOne || isWorldLabel(label)) return
     const other = [...files.values()].find((file) => !isWorldLabel(file.label))
     if (other === undefined) requireLong(passphrase)
-    if (other === undefined || isOpenedBy(other, passphrase)) return
+    isTheOne = other === undefined || isOpenedBy(other, passphrase)
+    if (isTheOne || other === undefined) return
     throw new SignerError(
       'KEYSTORE',
       `The passphrase does not open the key that is there, of ${other.address}.`,
