@@ -6,6 +6,7 @@ import type { AttemptId, IntentId } from '../../runtime/core/ids.ts'
 import { type Plan, planHash, type SignedApproval } from '../../runtime/core/lifecycle.ts'
 import type { Signer, SignRequest } from '../../runtime/core/ports.ts'
 import { tokenAmount, wei } from '../../runtime/core/units.ts'
+import type { TradingState } from '../../runtime/core/verdict.ts'
 import type { PolicyFile } from '../../runtime/guards/policy.ts'
 import { encodeTransfer } from '../../runtime/protocols/erc20/encode.ts'
 import { encodeNotAfter } from '../../runtime/protocols/rialto/encode.ts'
@@ -21,13 +22,15 @@ import {
   requestOf,
 } from '../../test/conformance/signerFixture.ts'
 import { memorySigner } from '../../test/twins/memorySigner.ts'
+import { OrdersError } from '../orders/errors.ts'
+import type { CreateSignerParameters } from './createSigner.ts'
 import { createSigningHistory } from './signingHistory.ts'
 
 const START = 1_800_000_000n
 const DAY = 86_400n
 
 /** A signer under one policy, with a clock that the test turns and a past that outlives it. */
-async function setUp(limits: Partial<PolicyFile> = {}) {
+async function setUp(limits: Partial<PolicyFile> = {}, orders?: CreateSignerParameters['orders']) {
   const policy = policyOf(limits)
   const clock = { now: START }
   const history = createSigningHistory()
@@ -37,6 +40,7 @@ async function setUp(limits: Partial<PolicyFile> = {}) {
       accounts: [{ label: 'one', key: { kind: 'derived', seed: '1' }, policies: [policy] }],
       now: () => clock.now,
       history,
+      ...(orders === undefined ? {} : { orders }),
     })
   const [account] = (await start().accounts()) as [Address]
   let next = 0n
@@ -286,4 +290,61 @@ test('an empty plan cancels under a policy that asks a person, and costs its gas
   const plan = emptyOf(account, { policyVersion: policy.version, intentId: 'fill' as IntentId })
   await expect(start().sign(requestOf(plan, { nonce: 40n }))).resolves.toMatchObject({ noncesUsed: 1 })
   expect(ask({}).nonce).toBe(1n)
+})
+
+describe('orders of the owner', () => {
+  const ordered = async (state: TradingState) => {
+    const asked: unknown[] = []
+    const orders = {
+      stateFor(target: unknown) {
+        asked.push(target)
+        return state
+      },
+    }
+    const scene = await setUp({}, orders)
+    return { ...scene, asked, signer: scene.start() }
+  }
+
+  test('halt whatever a worker believes, by the agent’s name and the account', async () => {
+    const { signer, ask, asked, account } = await ordered('halted')
+    const { repay } = honestCalls(account)
+    await expect(signer.sign(ask({ calls: repay }))).rejects.toEqual(
+      refusal('PLAN_REFUSED', { denial: 'TRADING_HALTED' }),
+    )
+    expect(asked).toEqual([{ agent: 'one', account }])
+  })
+
+  test('let what takes back pass, and only rescues while risk may be reduced', async () => {
+    const halted = await ordered('halted')
+    await halted.signer.sign(halted.ask({ calls: [], gasLimit: 50_000n }))
+    const { signer, ask, account } = await ordered('reducing')
+    await expect(signer.sign(ask(transfer('1')))).rejects.toEqual(
+      refusal('PLAN_REFUSED', { denial: 'TRADING_REDUCING' }),
+    )
+    await signer.sign(ask({ calls: honestCalls(account).repay }))
+  })
+
+  test('that cannot be read let nothing pass', async () => {
+    const { start, ask, account } = await setUp(
+      {},
+      {
+        stateFor() {
+          throw new OrdersError('ORDERS_CORRUPT', 'orders.jsonl', 'line 1')
+        },
+      },
+    )
+    await expect(start().sign(ask({ calls: honestCalls(account).repay }))).rejects.toMatchObject({
+      code: 'ORDERS_CORRUPT',
+    })
+  })
+
+  test('take back nothing that was signed: the same request has the same bytes', async () => {
+    let state: TradingState = 'active'
+    const { start, ask, account } = await setUp({}, { stateFor: () => state })
+    const signer = start()
+    const request = ask({ calls: honestCalls(account).repay })
+    const { raw } = await signer.sign(request)
+    state = 'halted'
+    expect((await signer.sign(request)).raw).toBe(raw)
+  })
 })

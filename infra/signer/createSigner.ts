@@ -6,6 +6,7 @@ import { planHash, senderOf } from '../../runtime/core/lifecycle.ts'
 import type { LedgerAttempt, SignedTransaction, Signer, SignRequest } from '../../runtime/core/ports.ts'
 import { parseDecimal } from '../../runtime/core/units.ts'
 import type { Policy } from '../../runtime/guards/policy.ts'
+import type { OwnerOrders } from '../orders/ownerOrders.ts'
 import { buildTransaction } from './buildTransaction.ts'
 import { SignerError } from './errors.ts'
 import { type Judgement, judgePlan, refuse, type SafeAccount } from './judgePlan.ts'
@@ -23,6 +24,8 @@ export type LedgerEntry =
 
 /** An account with its key, and the policies under which it may act. */
 export type KeyedAccount = {
+  /** The agent whose key it is: orders are given to it by this name. */
+  readonly label: string
   readonly account: KeyHolder
   readonly policies: readonly Policy[]
   /** Set for a member of a role: it then acts for this Safe alone. */
@@ -38,6 +41,8 @@ export type CreateSignerParameters = {
   readonly append: (entry: LedgerEntry) => void
   /** Seconds since 1970. */
   readonly now: () => bigint
+  /** What the owner ordered. @throws when nobody can tell, and then nothing is signed. */
+  readonly orders: Pick<OwnerOrders, 'stateFor'>
 }
 
 /**
@@ -45,7 +50,8 @@ export type CreateSignerParameters = {
  * of the allowances, signs, records, and only then answers. One request at a time, because two that cross could both
  * find a nonce free.
  */
-export function createSigner({ book, accounts, history, append, now }: CreateSignerParameters): Signer {
+export function createSigner(parameters: CreateSignerParameters): Signer {
+  const { book, accounts, history, append, now, orders } = parameters
   let last: Promise<unknown> = Promise.resolve()
   let latest = 0n
 
@@ -79,6 +85,7 @@ export function createSigner({ book, accounts, history, append, now }: CreateSig
       ...(keyed.safe === undefined ? {} : { safe: keyed.safe }),
       patience: isApproved || isRepeated ? BigInt(policy.approvals.expirySeconds) : 0n,
     })
+    obeyOrders(keyed, judgement)
     if (request.fence === 'protector' && judgement.content !== 'riskReducing')
       refuse('TRADING_REDUCING', 'Without a lease only what reduces risk is signed.')
     if (!isApproved && !isRepeated) requireNoApproval(policy, judgement)
@@ -98,6 +105,18 @@ export function createSigner({ book, accounts, history, append, now }: CreateSig
     append({ kind: 'signed', ...record })
     history.addSigned(record)
     return answer(record)
+  }
+
+  /**
+   * The owner's word is the last gate: it holds whatever the guards of a worker believed. An empty transaction always
+   * passes, since it takes back what is on its way.
+   */
+  function obeyOrders({ label, account }: KeyedAccount, { content }: Judgement): void {
+    if (content === 'empty') return
+    const state = orders.stateFor({ agent: label, account: account.address })
+    if (state === 'halted') refuse('TRADING_HALTED', 'Its owner halted it.')
+    if (state === 'reducing' && content !== 'riskReducing')
+      refuse('TRADING_REDUCING', 'Its owner lets it only reduce risk.')
   }
 
   /** All that may move within the window counts by this account's own ledger, under whatever policy it was signed. */

@@ -4,6 +4,7 @@ import { type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
 import type { Signer } from '../../runtime/core/ports.ts'
 import { type Policy, policyVersion } from '../../runtime/guards/policy.ts'
 import { knownContracts } from '../../runtime/protocols/contracts.ts'
+import { openOrders } from '../orders/ownerOrders.ts'
 import { createSigner } from './createSigner.ts'
 import { deriveKey } from './deriveKey.ts'
 import { SignerError } from './errors.ts'
@@ -42,7 +43,8 @@ export async function startSigner(parameters: StartParameters): Promise<RunningS
     return {
       signer: createSigner({
         book,
-        accounts: opened.map(({ account, policies, safe }) => ({
+        accounts: opened.map(({ label, account, policies, safe }) => ({
+          label,
           account,
           policies,
           ...(safe === undefined ? {} : { safe }),
@@ -50,6 +52,7 @@ export async function startSigner(parameters: StartParameters): Promise<RunningS
         history: ledger.history,
         append: ledger.append,
         now: () => BigInt(Math.floor(Date.now() / 1_000)),
+        orders: openOrders(directory),
       }),
       started: {
         accounts: opened.map(({ label, account, created }) => ({ label, address: account.address, created })),

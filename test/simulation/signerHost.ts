@@ -38,13 +38,14 @@ export function createSignerHost(parameters: {
     }
     return createSigner({
       book,
-      accounts: [{ account: cheapKeyHolder(account), policies }],
+      accounts: [{ label: 'simulated', account: cheapKeyHolder(account), policies }],
       history,
       append(entry) {
         ledger.push(entry)
         if (entry.kind === 'signed') signed.push(entry)
       },
       now: () => BigInt(Math.floor(now() / 1_000)),
+      orders: { stateFor: () => 'active' },
     })
   }
 

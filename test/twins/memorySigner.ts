@@ -1,5 +1,5 @@
 import { privateKeyToAccount } from 'viem/accounts'
-import { createSigner } from '../../infra/signer/createSigner.ts'
+import { type CreateSignerParameters, createSigner } from '../../infra/signer/createSigner.ts'
 import { deriveKey } from '../../infra/signer/deriveKey.ts'
 import type { SignerAccount } from '../../infra/signer/messages.ts'
 import { createSigningHistory, type SigningHistory } from '../../infra/signer/signingHistory.ts'
@@ -17,6 +17,8 @@ export type MemorySignerParameters = {
    * restart. Default: nothing.
    */
   readonly history?: SigningHistory
+  /** What the owner ordered. Default: nothing. */
+  readonly orders?: CreateSignerParameters['orders']
 }
 
 /**
@@ -29,19 +31,22 @@ export type MemorySignerParameters = {
  * const signer = start() // and after a crash, start() again: it knows what was signed
  */
 export function memorySigner(parameters: MemorySignerParameters): Signer {
-  const { book, accounts, now = systemTime, history = createSigningHistory() } = parameters
+  const { book, accounts, now = systemTime, history = createSigningHistory(), orders = noOrders } = parameters
   return createSigner({
     book,
     accounts: accounts.map(({ label, key, policies, safe }) => {
       if (key.kind !== 'derived') throw new InvariantError('The twin has no keystore.', { label })
       const account = privateKeyToAccount(deriveKey({ label, seed: key.seed }))
-      return { account, policies, ...(safe === undefined ? {} : { safe }) }
+      return { label, account, policies, ...(safe === undefined ? {} : { safe }) }
     }),
     history,
     // The signer itself adds to the history what it has signed: here that is all there is to outlive it.
     append: () => {},
     now,
+    orders,
   })
 }
 
 const systemTime = () => BigInt(Math.floor(Date.now() / 1_000))
+
+const noOrders: CreateSignerParameters['orders'] = { stateFor: () => 'active' }
