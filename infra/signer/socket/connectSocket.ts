@@ -50,7 +50,7 @@ export async function connectSocket(parameters: ConnectSocketParameters): Promis
   })
   // What broke is over, and 'close' follows.
   socket.on('error', () => {})
-  const closed = once(socket, 'close').then(() => {
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve())).then(() => {
     finish(why)
     onGone?.(why)
   })
