@@ -1,4 +1,5 @@
-import type { Address } from 'viem'
+import { type Address, isAddressEqual } from 'viem'
+import type { Hash } from '../../core/ids.ts'
 import type { BlockRef } from '../../core/snapshot.ts'
 import type { Policy } from '../../guards/policy.ts'
 import type { Runtime } from '../runtime.ts'
@@ -23,8 +24,8 @@ export async function judgeOutside(
   const deep = number === null ? null : await chain.block(number)
   if (deep !== null && (await chain.nonce(account, deep.hash)) > nonce) {
     const named = await chain.transactionAt(account, nonce, deep)
-    // One of ours, whose receipt the nodes have yet to agree on, is no proof of anything.
-    if (named === null || slot.every(({ hash }) => hash !== named.hash)) {
+    // One of ours, whose receipt the nodes have yet to agree on, or that the journal lost, is no proof of anything.
+    if (named === null || !(await isOurs(runtime, slot, named.hash))) {
       const outside = { account, nonce, hash: named?.hash ?? null, block: named?.block ?? idOf(deep) }
       for (const { id } of await journal.supersede(outside))
         logger.error(
@@ -44,6 +45,14 @@ export async function judgeOutside(
     await journal.advance(id, { to: 'unknown', failure })
   }
   return 'unknown'
+}
+
+/** Whether the journal knows the transaction or, where a power cut threw that back, the signer's ledger does. */
+async function isOurs({ signer }: Runtime, slot: Slot, hash: Hash): Promise<boolean> {
+  if (slot.some((attempt) => attempt.hash === hash)) return true
+  const [{ account, nonce }] = slot
+  if (!(await signer.accounts()).some((held) => isAddressEqual(held, account))) return false
+  return (await signer.signedFrom(account, nonce)).some((signed) => signed.hash === hash)
 }
 
 const idOf = ({ number, hash }: BlockRef) => ({ number, hash })
