@@ -35,9 +35,10 @@ export function memoryJournals({ now = Date.now }: { readonly now?: () => number
   const epochs = new Map<EpochId, Journal>()
   const orders: Order[] = []
   let lastToken = 0n
-  /** Tokens grow over all epochs. */
+  /** As the tables have it: microseconds since 1970, so that tokens rise even after what is here was thrown back. */
   const nextToken = (): bigint => {
-    lastToken += 1n
+    const time = BigInt(Math.floor(now() * 1_000))
+    lastToken = time > lastToken ? time : lastToken + 1n
     return lastToken
   }
   return {

@@ -57,8 +57,9 @@ export function createPool(rules: PoolRules): Pool {
     const delegates =
       codeIn(state, from) !== '0x' || own.some(({ authorizations }) => authorizations.length > 0)
     if (!delegates && transaction.authorizations.length === 0) return null
-    if (nonce > next) return 'NONCE_TOO_HIGH'
-    return own.length > 0 ? 'ACCOUNT_BUSY' : null
+    // What waits behind a gap, as after a reorganisation, does not count.
+    if (own.some((one) => one.nonce === next)) return 'ACCOUNT_BUSY'
+    return nonce > next ? 'NONCE_TOO_HIGH' : null
   }
 
   return {
