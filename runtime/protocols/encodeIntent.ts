@@ -280,6 +280,17 @@ function requireTokens(
     throw new IntentNotEncodableError(action, 'the pool does not trade these two tokens')
 }
 
+/** More of a token than this nobody has, and sums with it would overflow. */
+const MOST = MAX_UINT256 / 2n
+
+/** @throws {IntentNotEncodableError} for an amount that can only be meant to say "everything". */
+function requireBounded(action: Action): void {
+  // A health factor may well be infinite, and a block is no amount.
+  for (const [name, value] of Object.entries(action))
+    if (typeof value === 'bigint' && /amount|cover|collateral/i.test(name) && value > MOST)
+      throw new IntentNotEncodableError(action, 'its amount is not a definite one')
+}
+
 function encodeSteps(action: Action, context: Context): Steps {
   switch (action.kind) {
     case 'supply':
@@ -323,6 +334,7 @@ export function encodeIntent(
   options: EncodeOptions,
 ): readonly Call[] {
   const { assert } = rialtoOf(book)
+  requireBounded(action)
   const context = { snapshot, book, options, owner: snapshot.wallet.account, assert }
   const { calls, assertions } = encodeSteps(action, context)
   const isIntentEarlier = action.expiresAtBlock < options.lastValidBlock

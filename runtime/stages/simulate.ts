@@ -1,11 +1,11 @@
 import { concatHex, isAddressEqual } from 'viem'
 import type { IntentRecord } from '../core/journal.ts'
-import { type Effects, type Plan, type SimulatedPlan, sealSimulated } from '../core/lifecycle.ts'
+import { type Call, type Effects, type Plan, type SimulatedPlan, sealSimulated } from '../core/lifecycle.ts'
 import type { SimulatedCall, SimulationRequest } from '../core/ports.ts'
 import type { Snapshot } from '../core/snapshot.ts'
 import { wei } from '../core/units.ts'
 import type { Policy } from '../guards/policy.ts'
-import { encodeIntent } from '../protocols/encodeIntent.ts'
+import { encodeIntent, IntentNotEncodableError } from '../protocols/encodeIntent.ts'
 import { encodeExecute } from '../protocols/rialto/encode.ts'
 import { ContractsMissingError } from './errors.ts'
 import { type Fees, outbid, planFees } from './fees.ts'
@@ -40,10 +40,11 @@ export async function simulate(
   const byPolicy = snapshot.block.number + BigInt(policy.lastValidBlocks)
   const { expiresAtBlock } = intent.action
   const lastValidBlock = expiresAtBlock < byPolicy ? expiresAtBlock : byPolicy
-  const calls = encodeIntent(intent.action, snapshot, runtime.book, {
+  const calls = encodeOrExplain(intent.action, snapshot, runtime.book, {
     minHealthFactor: policy.healthFactor.minAfter,
     lastValidBlock,
   })
+  if (typeof calls === 'string') return { ok: false, reason: calls }
   const { batchAccount } = requireContracts(runtime)
   const delegated =
     snapshot.wallet.delegation !== null && isAddressEqual(snapshot.wallet.delegation, batchAccount)
@@ -86,6 +87,16 @@ export async function simulate(
     policyVersion: policy.version,
   }
   return { ok: true, plan: sealSimulated(plan, effects) }
+}
+
+/** The calls of an intent, or why it makes none: a proposal that cannot be carried out is denied, and so on record. */
+function encodeOrExplain(...parameters: Parameters<typeof encodeIntent>): readonly Call[] | string {
+  try {
+    return encodeIntent(...parameters)
+  } catch (error) {
+    if (error instanceof IntentNotEncodableError) return error.message.replace(/\.$/, '')
+    throw error
+  }
 }
 
 /** An EIP-7702 authorisation costs 25,000 gas and gives 12,500 back when the account exists already. */
