@@ -2,46 +2,15 @@ import { stringToHex } from 'viem'
 import { z } from 'zod'
 import type { Hash } from '../../runtime/core/ids.ts'
 import { agentModes } from '../../runtime/guards/policy.ts'
-import { account, expected, positiveSeconds, section } from '../../runtime/guards/policyFields.ts'
+import { account, expected, section } from '../../runtime/guards/policyFields.ts'
 import { privacyWords } from '../inference/protocol/network/privacy.ts'
+import { rpcSection, worldSection } from './chainSection.ts'
+import { oneOf, url, words } from './configFields.ts'
 import { urlChecks } from './loadEnvironment.ts'
-import { redactUrl } from './redactUrl.ts'
 
 /** What an agent can be. */
 const agentRoles = ['lending-guardian', 'liquidator'] as const
 export type AgentRole = (typeof agentRoles)[number]
-
-const words = (what: string) => z.string({ error: expected(what) }).min(1, { error: expected(what) })
-
-/** URLs may hold secrets, so an error shows what is left of them when those are gone. */
-function url(check: (value: string) => string | null) {
-  return z.string({ error: 'is no text: it must be a URL' }).superRefine((value, context) => {
-    const complaint = check(value)
-    if (complaint !== null)
-      context.addIssue({ code: 'custom', message: `(${redactUrl(value)}) ${complaint}` })
-  })
-}
-
-const oneOf = <const Words extends readonly [string, ...string[]]>(choices: Words) =>
-  z.enum(choices, { error: expected(`one of "${choices.join('", "')}"`) })
-
-/** A local chain with the real protocols, made on first start. */
-const world = section({ kind: z.literal('world') })
-
-/** A chain that is there already. */
-const rpc = section({
-  kind: z.literal('rpc'),
-  /** May be left to RIALTO_RPC_URL. */
-  rpcUrl: url(urlChecks.rpc).optional(),
-  /** An RPC of another chain is refused. */
-  chainId: z
-    .int({ error: expected('a chain id, like 1') })
-    .positive({ error: expected('a chain id, like 1') }),
-  /** A JSON file, from the configuration's folder: where everything is on the chain. */
-  addressBook: words('the path of an address book'),
-  /** Seconds between blocks: where the next block is simulated. */
-  blockSeconds: positiveSeconds.optional(),
-})
 
 const ROLE_KEY = 'the key of a role: a short name like "guardian", or 32 bytes in hex that are not zero'
 
@@ -120,7 +89,7 @@ const passphrase = z.discriminatedUnion(
 /** The configuration file: `export default defineConfig({ … })`, or the same object as JSON. */
 export const configFile = section({
   chain: z
-    .discriminatedUnion('kind', [world, rpc], {
+    .discriminatedUnion('kind', [worldSection, rpcSection], {
       error: 'is not known: write { kind: "world" }, or { kind: "rpc", chainId, addressBook, rpcUrl }',
     })
     .optional(),

@@ -31,6 +31,17 @@ const agent = { id: 'guardian', role: 'lending-guardian', policy: 'policy.json' 
 const config = (changes: object = {}) =>
   put('rialto.config.json', JSON.stringify({ agents: [agent], ...changes }))
 const SAFE = '0x3A05fEBB9e70d5531D9230B025Dc6B8D8c8FFc67'
+/** Three RPCs, one of them with a limit. */
+const several = {
+  kind: 'rpc',
+  rpcUrls: [
+    'https://a.example.org/key',
+    { url: 'https://b.example.net', requestsPerSecond: 25 },
+    'http://127.0.0.1:8545',
+  ],
+  chainId: 31_337,
+  addressBook: 'book.json',
+}
 const rpc = { kind: 'rpc', rpcUrl: 'https://rpc.example.org/key', chainId: 31_337, addressBook: 'book.json' }
 
 const said = async (environment = {}, path?: string): Promise<string> => {
@@ -108,6 +119,45 @@ describe('loadConfig', () => {
       store: { databaseUrl: 'postgres://localhost/rialto' },
       queue: { redisUrl: 'redis://localhost:6379' },
     })
+  })
+
+  it('takes one RPC or several, and a majority of them for a quorum', async () => {
+    const chainOf = async (chain: object, environment = {}) => {
+      await config({ chain })
+      return (await loadConfig(undefined, environment)).chain
+    }
+    expect(await chainOf(rpc)).toMatchObject({
+      nodes: [{ url: rpc.rpcUrl, requestsPerSecond: null }],
+      quorum: 1,
+      privateRoute: null,
+    })
+    const nodes = [
+      { url: 'https://a.example.org/key', requestsPerSecond: null },
+      { url: 'https://b.example.net', requestsPerSecond: 25 },
+      { url: 'http://127.0.0.1:8545', requestsPerSecond: null },
+    ]
+    expect(await chainOf(several)).toMatchObject({ nodes, quorum: 2, rpcUrl: 'https://a.example.org/key' })
+    expect(await chainOf({ ...several, quorum: 3 })).toMatchObject({ nodes, quorum: 3 })
+    const route = { url: 'https://p.example.org/key', kind: 'send-private', maxBlocks: 25 }
+    expect(await chainOf({ ...several, private: route })).toMatchObject({ privateRoute: route })
+    expect(await chainOf(several, { rpcUrl: 'https://x.example.org, https://y.example.org' })).toMatchObject({
+      nodes: [
+        { url: 'https://x.example.org', requestsPerSecond: null },
+        { url: 'https://y.example.org', requestsPerSecond: null },
+      ],
+      quorum: 2,
+    })
+  })
+
+  it('holds the RPCs of the environment against the quorum of the file', async () => {
+    await config({ chain: { ...several, quorum: 3 } })
+    await expect(
+      loadConfig(undefined, { rpcUrl: 'https://x.example.org,https://y.example.org' }),
+    ).rejects.toThrow('chain.quorum is 3, but only 2 RPCs are named by RIALTO_RPC_URL')
+    await config({ chain: several })
+    await expect(
+      loadConfig(undefined, { rpcUrl: 'http://localhost:8545,http://127.0.0.1:8545/key' }),
+    ).rejects.toThrow('names a node that is named before')
   })
 
   it('lets the environment override the file', async () => {
@@ -308,6 +358,66 @@ describe('a wrong configuration', () => {
       'no RPC',
       { chain: { ...rpc, rpcUrl: undefined } },
       'chain.rpcUrl is missing: set it, or RIALTO_RPC_URL',
+    ],
+    [
+      'one RPC and several',
+      { chain: { ...rpc, rpcUrls: ['https://a.example.org/'] } },
+      'chain.rpcUrl is set, and so is rpcUrls: put all RPCs into rpcUrls, and remove rpcUrl',
+    ],
+    [
+      'a node twice',
+      {
+        chain: {
+          ...several,
+          rpcUrls: ['https://a.example.org/key1', 'https://A.example.org./key2pa55pa55pa55'],
+        },
+      },
+      'chain.rpcUrls[1] (https://a.example.org./…) names a node that is named before: it would vote twice; name it once',
+    ],
+    [
+      'no RPC in a list',
+      { chain: { ...several, rpcUrls: [] } },
+      'chain.rpcUrls is empty: name an RPC, or leave it out',
+    ],
+    [
+      'an RPC of another protocol in a list',
+      { chain: { ...several, rpcUrls: ['ftp://u:pa55@h'] } },
+      'chain.rpcUrls[0] (ftp://…@h) is no http:// or https:// or ws:// or wss:// URL',
+    ],
+    [
+      'a limit of nothing',
+      { chain: { ...several, rpcUrls: [{ url: 'https://a.example.org', requestsPerSecond: 0 }] } },
+      'chain.rpcUrls[0].requestsPerSecond is 0: it must be a number of requests per second, like 25',
+    ],
+    [
+      'a quorum of more than there are',
+      { chain: { ...several, quorum: 4 } },
+      'chain.quorum is 4, but only 3 RPCs are named: lower it, or name more',
+    ],
+    [
+      'a quorum of one too many on one RPC',
+      { chain: { ...rpc, quorum: 2 } },
+      'chain.quorum is 2, but only 1 RPC is named: lower it, or name more',
+    ],
+    [
+      'a quorum of none',
+      { chain: { ...several, quorum: 0 } },
+      'chain.quorum is 0: it must be a number of RPCs, like 2',
+    ],
+    [
+      'a private route of an unknown kind',
+      { chain: { ...rpc, private: { url: 'https://p.example.org', kind: 'secret' } } },
+      'chain.private.kind is "secret": it must be one of "send-private", "protected-rpc"',
+    ],
+    [
+      'a private route without a URL',
+      { chain: { ...rpc, private: { kind: 'protected-rpc' } } },
+      'chain.private.url is no text: it must be a URL',
+    ],
+    [
+      'a last block for a protected RPC',
+      { chain: { ...rpc, private: { url: 'https://p.example.org', kind: 'protected-rpc', maxBlocks: 5 } } },
+      'chain.private.maxBlocks means nothing to a protected RPC',
     ],
     [
       'a server without a model',

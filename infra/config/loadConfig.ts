@@ -14,6 +14,7 @@ import type { Environment } from './loadEnvironment.ts'
 import { loadNetwork, type NetworkConfig } from './loadNetwork.ts'
 import { loadPolicy } from './loadPolicy.ts'
 import { readConfigFile } from './readConfigFile.ts'
+import { type NodesConfig, nodeContradictions, resolveNodes } from './resolveNodes.ts'
 import { shownPath } from './shownPath.ts'
 
 /** Seconds between blocks where the configuration does not say: Ethereum's. */
@@ -44,14 +45,14 @@ export type SafeConfig = {
 
 export type ChainConfig =
   | { readonly kind: 'world' }
-  | {
+  | (NodesConfig & {
       readonly kind: 'rpc'
-      /** May hold a key: never shown but through `redactUrl`. */
+      /** The first of the nodes, for what needs no more than one. May hold a key: never shown but through `redactUrl`. */
       readonly rpcUrl: string
       readonly chainId: number
       readonly addressBook: AddressBook
       readonly blockSeconds: number
-    }
+    })
 
 /** What the agents think with. With neither `url` nor `network`: the private network on loopback that ships. */
 export type InferenceConfig = {
@@ -179,8 +180,7 @@ function* contradictions(config: ParsedConfigFile, environment: Environment): Ge
       path: ['chain'],
       message: 'is the local world, but RIALTO_RPC_URL is set: unset it, or set chain to { kind: "rpc", … }',
     }
-  if (chain.kind === 'rpc' && chain.rpcUrl === undefined && environment.rpcUrl === undefined)
-    yield { path: ['chain', 'rpcUrl'], message: 'is missing: set it, or RIALTO_RPC_URL' }
+  if (chain.kind === 'rpc') yield* nodeContradictions(chain, environment)
   const url = environment.inferenceUrl ?? config.inference?.url
   const model = environment.inferenceModel ?? config.inference?.model
   const network = environment.network ?? config.inference?.network
@@ -259,12 +259,14 @@ async function resolveChain(
         message: `is ${chain.chainId}, but the address book is for chain ${addressBook.chainId}: correct one of them`,
       },
     ])
-  const rpcUrl = environment.rpcUrl ?? chain.rpcUrl
-  if (rpcUrl === undefined)
+  const nodes = resolveNodes(chain, environment)
+  const [first] = nodes.nodes
+  if (first === undefined)
     return fail([{ path: ['chain', 'rpcUrl'], message: 'is missing: set it, or RIALTO_RPC_URL' }])
   return {
     kind: 'rpc',
-    rpcUrl,
+    ...nodes,
+    rpcUrl: first.url,
     chainId: chain.chainId,
     addressBook,
     blockSeconds: chain.blockSeconds ?? BLOCK_SECONDS,

@@ -67,6 +67,11 @@ describe('loadEnvironment', () => {
       'is no http:// or https:// or ws:// or wss:// URL: write it like https://rpc.example.org',
     ],
     [
+      'RIALTO_RPC_URL',
+      'https://a.example.org,,https://b.example.org',
+      'holds several, and one of them is no http:// or https:// or ws:// or wss:// URL: write it like https://rpc.example.org',
+    ],
+    [
       'DATABASE_URL',
       'mysql://localhost/x',
       'is no postgres:// or postgresql:// URL: write it like postgres://user:password@host:5432/rialto',

@@ -10,6 +10,7 @@ export type Environment = {
   readonly network?: string
   /** Secret: what the wallet of inference tokens is encrypted with. */
   readonly walletPassphrase?: string
+  /** One or several, with commas between them. */
   readonly rpcUrl?: string
   readonly databaseUrl?: string
   readonly redisUrl?: string
@@ -37,10 +38,25 @@ const path: Check = (value) => (value.includes('\0') ? 'holds a null character: 
 /** The URLs that each setting takes, here and in the configuration file. */
 export const urlChecks = {
   inference: urlOf(['http:', 'https:'], 'http://localhost:11434/v1'),
+  http: urlOf(['http:', 'https:'], 'https://rpc.example.org'),
   rpc: urlOf(['http:', 'https:', 'ws:', 'wss:'], 'https://rpc.example.org'),
   database: urlOf(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/rialto'),
   redis: urlOf(['redis:', 'rediss:'], 'redis://localhost:6379'),
 } as const
+
+/** Every part of a list with commas between them. */
+const each =
+  (check: Check): Check =>
+  (value) => {
+    const parts = splitList(value)
+    const complaint = parts.map(check).find((wrong) => wrong !== null) ?? null
+    return complaint === null || parts.length === 1
+      ? complaint
+      : `holds several, and one of them ${complaint}`
+  }
+
+/** @example splitList('http://a, http://b') // ['http://a', 'http://b'] */
+export const splitList = (value: string): readonly string[] => value.split(',').map((part) => part.trim())
 
 const VARIABLES: Readonly<Record<keyof Environment, readonly [name: string, check: Check]>> = {
   inferenceUrl: ['RIALTO_INFERENCE_URL', urlChecks.inference],
@@ -52,7 +68,7 @@ const VARIABLES: Readonly<Record<keyof Environment, readonly [name: string, chec
     (value) =>
       /\p{Cc}/u.test(value) ? 'holds a line break or a control character: check how it was copied' : null,
   ],
-  rpcUrl: ['RIALTO_RPC_URL', urlChecks.rpc],
+  rpcUrl: ['RIALTO_RPC_URL', each(urlChecks.rpc)],
   databaseUrl: ['DATABASE_URL', urlChecks.database],
   redisUrl: ['REDIS_URL', urlChecks.redis],
   directory: ['RIALTO_DIR', path],

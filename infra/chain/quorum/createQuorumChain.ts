@@ -8,6 +8,8 @@ import type { Requester } from '../rpc.ts'
 import { type ChainNode, createChainNode } from './chainNode.ts'
 import { composeChain, type QuorumChain } from './composeChain.ts'
 import { phraseOf } from './health.ts'
+import { majorityOf } from './majorityOf.ts'
+import { sameNode } from './sameNode.ts'
 import { systemTimer, type Timer } from './timer.ts'
 
 export type RpcNode = {
@@ -36,9 +38,6 @@ export type CreateQuorumChainParameters = {
   readonly grace?: number
   readonly timer?: Timer
 }
-
-/** More than half. @example majorityOf(3) // 2 */
-export const majorityOf = (nodes: number): number => Math.floor(nodes / 2) + 1
 
 /**
  * Opens a chain through several nodes, of which a quorum has to agree on all that money hangs on.
@@ -73,7 +72,10 @@ export async function createQuorumChain(parameters: CreateQuorumChainParameters)
       ...(requester === undefined ? {} : { requester }),
     }),
   )
-  assertSound(nodes, quorum)
+  assertSound(
+    parameters.nodes.map(({ url }) => url),
+    quorum,
+  )
   await proveAll(nodes, quorum, logger)
   const { privateRoute } = parameters
   const chain = composeChain({
@@ -90,20 +92,19 @@ export async function createQuorumChain(parameters: CreateQuorumChainParameters)
   return chain
 }
 
-function assertSound(nodes: readonly ChainNode[], quorum: number): void {
-  const hosts = nodes.map(({ host }) => host)
-  const twice = hosts.find((host, index) => hosts.indexOf(host) !== index)
+function assertSound(urls: readonly string[], quorum: number): void {
+  const twice = urls.find((url, index) => urls.findIndex((other) => sameNode(other, url)) !== index)
   if (twice !== undefined)
-    throw new InvalidInputError(`The RPC at ${twice} is named twice, and would vote twice.`, {
+    throw new InvalidInputError(`The RPC at ${new URL(twice).host} is named twice, and would vote twice.`, {
       code: 'RPC_NAMED_TWICE',
       fix: 'Name it once.',
-      details: { host: twice },
+      details: { host: new URL(twice).host },
     })
-  if (!Number.isInteger(quorum) || quorum < 1 || quorum > nodes.length)
-    throw new InvalidInputError(`A quorum of ${quorum} cannot be had from ${nodes.length} RPCs.`, {
+  if (!Number.isInteger(quorum) || quorum < 1 || quorum > urls.length)
+    throw new InvalidInputError(`A quorum of ${quorum} cannot be had from ${urls.length} RPCs.`, {
       code: 'QUORUM_INVALID',
-      fix: `Set it between 1 and ${nodes.length}.`,
-      details: { quorum, nodes: nodes.length },
+      fix: `Set it between 1 and ${urls.length}.`,
+      details: { quorum, nodes: urls.length },
     })
 }
 
