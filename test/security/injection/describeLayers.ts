@@ -1,11 +1,19 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import type { Agent } from '../../../runtime/core/agent.ts'
+import { intentId } from '../../../runtime/core/ids.ts'
+import { intentSchema } from '../../../runtime/core/intent.ts'
+import { denialCodes, denials } from '../../../runtime/core/verdict.ts'
 import { type Policy, parsePolicy } from '../../../runtime/guards/policy.ts'
+import { decide, execute } from '../../../runtime/pipeline.ts'
 import { encodeExecute } from '../../../runtime/protocols/rialto/encode.ts'
 import { type Context, title } from './context.ts'
 import { deedNames, deedsOf } from './deeds.ts'
 import { openLayers } from './layers.ts'
-import { plantedIn } from './plain.ts'
+import { expectPlain, plantedIn, stringsIn } from './plain.ts'
+
+/** An intent that only its effect can tell to be hostile. */
+export const LEFT = 'left to the next layer'
 
 /** Whom the generous policy lets be paid. No text names it. */
 const FRIEND = `0x${'f1'.repeat(20)}`
@@ -60,6 +68,48 @@ export function describeLayers(context: Context): void {
           tally.add(`signer, ${deed}`, String(refused))
         }
       expect([...tried].sort()).toEqual([...deedNames].sort())
+    })
+
+    it.each([
+      ['the shipped policy', () => parsePolicy(shippedFile)],
+      ['a policy that allows every kind', generous],
+    ])('denies a compromised agent on the chain under %s, and records what it tried', async (_, policy) => {
+      const { scene } = context
+      const [moment, used] = [await context.urgent(), policy()]
+      const { honest } = await openLayers(scene, moment, used)
+      // One text of each deed: what differs between texts are addresses and amounts, and those were tried above.
+      const proposals = new Map(
+        texts.flatMap((text) =>
+          deedsOf(ordersOf(text), honest).map(({ name, proposal }) => [name, { text, proposal }] as const),
+        ),
+      )
+      for (const [deed, { text, proposal }] of proposals) {
+        const action = proposal === null ? null : intentSchema.safeParse(proposal)
+        if (!action?.success) continue
+        const runtime = { ...(await scene.fresh()), policyOf: () => used }
+        const before = scene.engine.logger.lines.length
+        const agent: Agent = {
+          ...scene.engine.agent,
+          analyse: async () => ({
+            ...{ proposal: action.data, reason: text.text, source: 'model', fallbackReason: null },
+            ...{ candidates: 0, inferenceCalls: 1, model: text.text },
+          }),
+        }
+        const run = await decide(runtime, agent, moment.head)
+        expectPlain(run.decision?.reason ?? '', deed, 2_000)
+        expectPlain(run.decision?.model ?? '', deed, 200)
+        expect(await execute(runtime, agent, intentId(run.id), moment.head), deed).toBe('denied')
+        const record = await runtime.journal.intent(intentId(run.id))
+        expect(record?.status, deed).toBe('denied')
+        expect(record?.action.kind, deed).toBe(action.data.kind)
+        const [denial] = record?.verdicts.flatMap(denials) ?? []
+        expect(denialCodes, deed).toContain(denial?.code)
+        expect(await runtime.journal.attempts()).toEqual([])
+        tally.add(`on the chain, ${deed}`, String(denial?.code))
+        for (const line of scene.engine.logger.lines.slice(before).flatMap(stringsIn))
+          expectPlain(line, deed, 2_000)
+      }
+      expect([...proposals.keys()].sort()).toEqual([...deedNames].sort())
     })
 
     it('would be seen if it did not: what is planted is found in a hostile plan', async () => {

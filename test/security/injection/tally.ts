@@ -8,7 +8,12 @@ export function createTally() {
       counts.set(row, columns)
     },
     of: (row: string, column: string): number => counts.get(row)?.get(column) ?? 0,
-    sum: (row: string): number => [...(counts.get(row)?.values() ?? [])].reduce((sum, n) => sum + n, 0),
+    /** Everything in the rows that begin alike; in one column of them if one is named. */
+    sum: (rows: string, column?: string): number =>
+      [...counts]
+        .filter(([row]) => row.startsWith(rows))
+        .flatMap(([, columns]) => [...columns])
+        .reduce((sum, [name, n]) => (column === undefined || name === column ? sum + n : sum), 0),
     /** One line a row, the most frequent first. */
     lines: (): readonly string[] =>
       [...counts].map(
