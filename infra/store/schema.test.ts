@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { getTableColumns, getTableName, isTable } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type AttemptStatus, attemptStatuses, mayMove } from '../../runtime/core/attempts.ts'
 import { type Database, openDatabase } from './openDatabase.ts'
 import * as schema from './schema.ts'
 
@@ -102,3 +103,147 @@ describe('the database itself', () => {
     await expect(write()).rejects.toMatchObject({ code: CHECK })
   })
 })
+
+describe('the database about attempts', () => {
+  const hash = `0x${'cd'.repeat(32)}`
+  const account = `0x${'22'.repeat(20)}`
+  const CHECK = '23514'
+  const UNIQUE = '23505'
+  const FOREIGN = '23503'
+  type Columns = Record<string, unknown>
+  let count = 0
+  let epoch = 0
+  beforeAll(async () => {
+    const { rows } = await database.pool.query<{ key: number }>(
+      `INSERT INTO rialto.epochs (id, chain_id, genesis_hash) VALUES ('attempts', 2, $1) RETURNING key`,
+      [hash],
+    )
+    epoch = rows[0]?.key ?? 0
+  })
+  const bytes = { raw: Buffer.from('beef', 'hex'), hash }
+  const block = { block_number: 1, block_hash: hash }
+
+  /** Inserts a `fill`, which needs no intent, on a nonce of its own, with some columns as given. Gives its id. */
+  async function insert(columns: Columns = {}): Promise<string> {
+    count += 1
+    const row: Columns = {
+      epoch,
+      id: `attempt-${count}`,
+      purpose: 'fill',
+      owner: account,
+      chain_id: 1,
+      account,
+      nonce: count,
+      nonces_used: 1,
+      plan: {},
+      plan_hash: hash,
+      signed_at: 1,
+      reserved: 1,
+      status: 'prepared',
+      ...columns,
+    }
+    const names = Object.keys(row)
+    await database.pool.query(
+      `INSERT INTO rialto.attempts (${names.join(', ')}) VALUES (${names.map((_, n) => `$${n + 1}`).join(', ')})`,
+      Object.values(row),
+    )
+    return String(row.id)
+  }
+  const moveTo = (id: string, status: AttemptStatus) =>
+    database.pool.query(
+      `UPDATE rialto.attempts SET status = $2,
+         raw = CASE WHEN $2 IN ('prepared', 'dropped') THEN NULL ELSE '\\xbeef'::bytea END,
+         hash = CASE WHEN $2 IN ('prepared', 'dropped') THEN NULL ELSE $3 END,
+         block_number = CASE WHEN $2 IN ('mined', 'confirmed', 'failed') THEN 1 END,
+         block_hash = CASE WHEN $2 IN ('mined', 'confirmed', 'failed') THEN $3 END,
+         spent = CASE WHEN $2 IN ('confirmed', 'failed', 'replaced', 'dropped') THEN 0 END,
+         failure = CASE WHEN $2 IN ('unknown', 'failed', 'replaced', 'dropped') THEN 'why' END
+       WHERE epoch = $4 AND id = $1`,
+      [id, status, hash, epoch],
+    )
+
+  it.each<[string, Columns, string]>([
+    ['an unknown status', { status: 'lost' }, CHECK],
+    ['an unknown purpose', { purpose: 'fun' }, CHECK],
+    ['an act of no intent', { purpose: 'act' }, CHECK],
+    ['an intent under a fill', { intent_id: 'i', agent: 'a' }, CHECK],
+    ['an agent without an intent', { agent: 'a' }, CHECK],
+    ['bytes before the signature', bytes, CHECK],
+    ['a signature without bytes', { status: 'signed' }, CHECK],
+    ['bytes of what was dropped', { status: 'dropped', spent: 0, failure: '', ...bytes }, CHECK],
+    ['a block of what is in none', { status: 'pending', ...bytes, ...block }, CHECK],
+    ['half a block', { status: 'mined', ...bytes, block_number: 1 }, CHECK],
+    ['something mined in no block', { status: 'mined', ...bytes }, CHECK],
+    ['a cost before the end', { status: 'mined', ...bytes, ...block, spent: 1 }, CHECK],
+    ['an end without its cost', { status: 'confirmed', ...bytes, ...block }, CHECK],
+    ['a cost of what was replaced', { status: 'replaced', ...bytes, spent: 1, failure: '' }, CHECK],
+    [
+      'a failure of what succeeded',
+      { status: 'confirmed', ...bytes, ...block, spent: 1, failure: '' },
+      CHECK,
+    ],
+    ['a failure for no reason', { status: 'failed', ...bytes, ...block, spent: 1 }, CHECK],
+    ['something that replaces itself', { id: 'self', replaces: 'self' }, CHECK],
+    ['something that replaces nothing there is', { replaces: 'nothing' }, FOREIGN],
+  ])('refuses %s', async (_what, columns, code) => {
+    await expect(insert(columns)).rejects.toMatchObject({ code })
+  })
+
+  it('refuses a replacement on another nonce', async () => {
+    const replaces = await insert()
+    await expect(insert({ replaces })).rejects.toMatchObject({ code: FOREIGN })
+    await insert({ replaces, nonce: count - 1 })
+  })
+
+  it('refuses a second attempt of a nonce that is mined for good', async () => {
+    const confirmed = { status: 'confirmed', ...bytes, ...block, spent: 1, nonce: 999 }
+    await insert(confirmed)
+    await expect(insert({ ...confirmed, status: 'failed', failure: '' })).rejects.toMatchObject({
+      code: UNIQUE,
+    })
+  })
+
+  it('lets statuses go as the state machine does, and writes every step down for good', async () => {
+    for (const from of attemptStatuses)
+      for (const to of attemptStatuses) {
+        if (from === to) continue
+        const id = await insert()
+        // Wherever an attempt is to begin, it gets there by the law itself.
+        for (const status of pathTo(from)) await moveTo(id, status)
+        if (mayMove(from, to)) await moveTo(id, to)
+        else await expect(moveTo(id, to), `${from} to ${to}`).rejects.toMatchObject({ code: CHECK })
+        const path = ['prepared', ...pathTo(from), ...(mayMove(from, to) ? [to] : [])]
+        const { rows } = await database.pool.query(
+          `SELECT ordinal, from_status AS from, to_status AS to FROM rialto.attempt_steps
+            WHERE epoch = $2 AND attempt_id = $1 ORDER BY ordinal`,
+          [id, epoch],
+        )
+        expect(rows).toEqual(path.map((status, n) => ({ ordinal: n, from: path[n - 1] ?? null, to: status })))
+      }
+  }, 120_000)
+
+  it.each([
+    `UPDATE rialto.attempt_steps SET to_status = 'signed'`,
+    'DELETE FROM rialto.attempt_steps',
+    'TRUNCATE rialto.attempt_steps',
+  ])('refuses to %s', async (statement) => {
+    await insert()
+    await expect(database.pool.query(statement)).rejects.toMatchObject({ code: '23001' })
+  })
+
+  it('refuses an order for an agent and an account at once', async () => {
+    const order = database.pool.query(
+      `INSERT INTO rialto.trading_orders (agent, account, state, reason) VALUES ('a', $1, 'halted', '')`,
+      [account],
+    )
+    await expect(order).rejects.toMatchObject({ code: CHECK })
+  })
+})
+
+/** The shortest way from `prepared` to a status, itself included. */
+function pathTo(goal: AttemptStatus): AttemptStatus[] {
+  const paths = new Map<AttemptStatus, AttemptStatus[]>([['prepared', []]])
+  for (const [at, path] of paths)
+    for (const to of attemptStatuses) if (mayMove(at, to) && !paths.has(to)) paths.set(to, [...path, to])
+  return paths.get(goal) ?? []
+}
