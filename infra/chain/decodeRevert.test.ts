@@ -53,6 +53,9 @@ describe('decodeRevert', () => {
   test('quotes text of strangers on one line, and shortens it', () => {
     expect(decodeRevert(error('line one\nline two\u001b[31m'))).toBe('"line one line two [31m"')
     expect(decodeRevert(error('x'.repeat(500)))).toHaveLength(122)
+    // Text that would turn the line around, and text that would go on as if it were ours.
+    expect(decodeRevert(error('ok\u202edewolla\u200b!'))).toBe('"ok dewolla !"')
+    expect(decodeRevert(error('no". Allowed: "all”'))).toBe("\"no'. Allowed: 'all'\"")
   })
 
   test('never throws and always gives one line', () => {
