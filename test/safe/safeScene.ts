@@ -10,6 +10,7 @@ import { safeTransactionOf } from '../../infra/safe/safeTransaction.ts'
 import { sendSafeTransaction } from '../../infra/safe/sendSafeTransaction.ts'
 import { worldAccounts } from '../../infra/world/accounts.ts'
 import { type TestWorld, testWorld } from '../../infra/world/testWorld.ts'
+import { InvariantError } from '../../runtime/core/errors.ts'
 import { type Policy, type PolicyFile, parsePolicy } from '../../runtime/guards/policy.ts'
 import { deploySafe, deploySafeContracts, roleKeyOf, type SafeContracts } from './deploySafe.ts'
 
@@ -91,6 +92,8 @@ export async function safeScene(): Promise<SafeScene> {
     },
     async asSafe(to, data) {
       await client.impersonateAccount({ address: account.safe })
+      // A Safe has no coins to pay gas with.
+      await client.setNextBlockBaseFeePerGas({ baseFeePerGas: 0n })
       const hash = await client.request({
         method: 'eth_sendTransaction',
         params: [
@@ -98,7 +101,32 @@ export async function safeScene(): Promise<SafeScene> {
         ],
       } as never)
       const { status } = await client.waitForTransactionReceipt({ hash: hash as Hex })
-      if (status !== 'success') throw new TypeError('the Safe could not do it')
+      if (status !== 'success') throw new InvariantError('The Safe could not do it.')
     },
+  }
+}
+
+/** MultiSend of Safe 1.3.0, which is on every public chain and not in the world. */
+export const MULTI_SEND_1_3_0: Address = '0xA238CBeb142c10Ef7Ad8442C6D1f9E89e07e7761'
+
+const there = <Item>(item: Item | undefined): Item => {
+  if (item === undefined) throw new InvariantError('The world has both reserves, a pool and our contracts.')
+  return item
+}
+
+/** The contracts of a world that a test speaks of. */
+export function sceneContracts({ addressBook: book }: TestWorld) {
+  const weth = book.wrappedNative
+  const usdc = there(book.tokens.find(({ symbol }) => symbol === 'USDC')).address
+  const reserveOf = (token: Address) => there(book.aaveV3.reserves.find(({ asset }) => asset === token))
+  return {
+    weth,
+    usdc,
+    wethReserve: reserveOf(weth),
+    usdcReserve: reserveOf(usdc),
+    pool: book.aaveV3.pool,
+    router: book.uniswapV3.swapRouter,
+    uniswapPool: there(book.uniswapV3.pools[0]),
+    rialto: there(book.rialto),
   }
 }

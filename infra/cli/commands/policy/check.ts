@@ -1,0 +1,42 @@
+import { Command } from 'commander'
+import { checkRole, WHAT_IS_PROVEN } from '../../../safe/checkRole.ts'
+import type { Terminal } from '../../terminal.ts'
+import { findRole, openRpc, type PolicyOptions, policyOptions } from './policyTarget.ts'
+
+/** `rialto policy check`: whether what is on-chain is what the policy says. */
+export function checkCommand(terminal: Terminal): Command {
+  return policyOptions(
+    new Command('check').description(
+      'compare the policy with what is on-chain, and look for ways around the role; exit code 1 when they differ',
+    ),
+  ).action(async (options: PolicyOptions) => {
+    const { agent, chain, role, book, safe } = await findRole(options)
+    const { block, differences, notes } = await checkRole({
+      rpc: openRpc(chain),
+      role,
+      book,
+      firstBlock: safe.firstBlock,
+    })
+    if (differences.length > 0) process.exitCode = 1
+    if (options.json === true) {
+      const found = differences.map(({ code, line, change }) => ({ code, line, mendable: change !== null }))
+      terminal.out(
+        JSON.stringify({
+          equal: differences.length === 0,
+          block: { number: block.number.toString(), hash: block.hash },
+          policy: role.policy,
+          differences: found,
+          notes,
+        }),
+      )
+      return
+    }
+    for (const { line } of differences) terminal.out(line)
+    if (differences.length === 0)
+      terminal.out(
+        `At block ${block.number} the role of ${agent.id} is what its policy says (${role.policy.version}).`,
+      )
+    for (const note of notes) terminal.note(note)
+    terminal.note(WHAT_IS_PROVEN)
+  })
+}
