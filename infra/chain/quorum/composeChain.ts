@@ -48,6 +48,8 @@ export type QuorumChain = Chain & {
   readonly quorum: number
   /** How each node does, in the order in which they were configured. */
   nodes(): readonly NodeStatus[]
+  /** Resolves when every node has answered what it was asked: only then `nodes` knows of all differences. */
+  allHeard(): Promise<void>
 }
 
 export type ComposeChainParameters = {
@@ -118,6 +120,8 @@ export function composeChain(parameters: ComposeChainParameters): QuorumChain {
         ...node.health.counts,
         ...standing.of(node),
       })),
+
+    allHeard: () => standing.allHeard(),
 
     genesisHash() {
       genesis ??= agree(genesisQuestion)

@@ -22,6 +22,10 @@ export type Standing = {
   sawHead(node: ChainNode, head: BlockRef): void
   /** Notes the newest block that a quorum has. */
   agreedOn(head: BlockRef): void
+  /** Notes answers that are on their way. */
+  await(answers: readonly Promise<unknown>[]): void
+  /** Resolves when all answers have come, those too that came too late to matter. */
+  allHeard(): Promise<void>
 }
 
 /**
@@ -48,6 +52,7 @@ type Memory = {
 /** @example const standing = createStanding(logger); standing.of(node).difference // null */
 export function createStanding(logger: Logger): Standing {
   const memories = new Map<ChainNode, Memory>()
+  const expected = new Set<Promise<unknown>>()
 
   function memoryOf(node: ChainNode): Memory {
     const known = memories.get(node)
@@ -91,6 +96,19 @@ export function createStanding(logger: Logger): Standing {
       if (!memory.differences.has(method))
         logger.warn({ host, method, difference }, 'An RPC says something else than a quorum')
       memory.differences.set(method, difference)
+    },
+
+    await(answers) {
+      for (const answer of answers) {
+        expected.add(answer)
+        // Whoever asked hears of a failure: here it only ends the wait.
+        const over = () => void expected.delete(answer)
+        answer.then(over, over)
+      }
+    },
+
+    async allHeard() {
+      while (expected.size > 0) await Promise.allSettled(expected)
     },
 
     sawHead(node, head) {

@@ -103,10 +103,9 @@ export async function vote<T>(
   for (const round of rounds(nodes)) {
     if (round.length === 0) continue
     asked.push(...round)
-    const said = await firstAgreed(
-      round.map((node) => askNode(node, question.ask)),
-      count,
-    )
+    const answering = round.map((node) => askNode(node, question.ask))
+    standing.await(answering)
+    const said = await firstAgreed(answering, count)
     if (said !== null) {
       if (said.kind === 'gone') throw said.error
       if (said.kind === 'value') return said.value

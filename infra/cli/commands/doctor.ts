@@ -1,7 +1,6 @@
 import { Command } from 'commander'
-import { describeError, RialtoError } from '../../../runtime/core/errors.ts'
+import { RialtoError } from '../../../runtime/core/errors.ts'
 import { fetchStatus } from '../../api/client.ts'
-import { createChain } from '../../chain/createChain.ts'
 import { type Config, loadConfig } from '../../config/loadConfig.ts'
 import { type Environment, loadEnvironment } from '../../config/loadEnvironment.ts'
 import { prepareDirectory } from '../../directory.ts'
@@ -12,14 +11,8 @@ import { openQueueServer } from '../../queue/openQueueServer.ts'
 import { openStore } from '../../store/openStore.ts'
 import { anvilBinary } from '../../world/anvil.ts'
 import { paint, type Terminal } from '../terminal.ts'
-
-/** What one look found. */
-type Finding = {
-  readonly name: string
-  readonly ok: boolean
-  readonly detail: string
-  readonly fix: string | null
-}
+import { examineChain } from './doctor/examineChain.ts'
+import { type Finding, look } from './doctor/finding.ts'
 
 const MIN_NODE = 20
 
@@ -33,24 +26,17 @@ export function doctorCommand(terminal: Terminal): Command {
       const findings = await examine(options.config)
       if (findings.some(({ ok }) => !ok)) process.exitCode = 1
       if (options.json === true) return terminal.out(JSON.stringify(findings))
-      for (const { name, ok, detail, fix } of findings) {
-        const mark = ok ? paint('green', '✓', process.stdout) : paint('red', '✗', process.stdout)
+      for (const { name, ok, warning, detail, fix } of findings) {
+        const mark = !ok
+          ? paint('red', '✗', process.stdout)
+          : warning
+            ? paint('yellow', '!', process.stdout)
+            : paint('green', '✓', process.stdout)
         terminal.out(
-          `${mark} ${name.padEnd(14)} ${detail}${ok || fix === null ? '' : `\n  ${' '.repeat(14)} ${fix}`}`,
+          `${mark} ${name.padEnd(14)} ${detail}${fix === null ? '' : `\n  ${' '.repeat(14)} ${fix}`}`,
         )
       }
     })
-}
-
-/** Looks at one thing. A failure is a finding, never an exception. */
-async function look(name: string, work: () => Promise<string> | string): Promise<Finding> {
-  try {
-    return { name, ok: true, detail: await work(), fix: null }
-  } catch (error) {
-    return error instanceof RialtoError
-      ? { name, ok: false, detail: error.message, fix: error.fix ?? null }
-      : { name, ok: false, detail: describeError(error), fix: null }
-  }
 }
 
 async function examine(configPath: string | undefined): Promise<readonly Finding[]> {
@@ -105,15 +91,7 @@ async function examineConfig(config: Config): Promise<readonly Finding[]> {
       return [`${opened.kind}, ${opened.where}`, ...opened.notes].join('; ')
     }),
     await look('inference', () => examineInference(config, inUse)),
-    await look('chain', async () => {
-      if (chain.kind === 'world') return 'a local world, made by "rialto start"'
-      await createChain({
-        rpcUrl: chain.rpcUrl,
-        chainId: chain.chainId,
-        multicall3: chain.addressBook.multicall3,
-      })
-      return `chain ${chain.chainId} answers, with eth_simulateV1. Its provider sees every address that is asked about`
-    }),
+    ...(await examineChain(chain)),
     await look('runtime', () => (inUse ? `runs, process ${running.pid}: ${running.phase}` : 'does not run')),
   ]
 }

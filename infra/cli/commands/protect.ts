@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { InvalidInputError } from '../../../runtime/core/errors.ts'
 import { formatWad } from '../../../runtime/core/units.ts'
-import { createChain } from '../../chain/createChain.ts'
+import { openChain } from '../../chain/openChain.ts'
 import { type Config, loadConfig } from '../../config/loadConfig.ts'
 import { loadEnvironment } from '../../config/loadEnvironment.ts'
 import { openOrders } from '../../orders/ownerOrders.ts'
@@ -68,11 +68,7 @@ async function protect(config: Config, options: Options, terminal: Terminal): Pr
     endings.add(() => logger.close())
     const signer = await connectSigner({ directory })
     endings.add(() => signer.close())
-    const chain = await createChain({
-      rpcUrl: settings.rpcUrl,
-      chainId: settings.chainId,
-      multicall3: settings.addressBook.multicall3,
-    })
+    const chain = await openChain(settings, logger)
     terminal.note(
       `protecting ${guarded.map(({ config: { id, policy }, account }) => `${account} (${id}, below ${formatWad(policy.healthFactor.floor)})`).join(', ')}`,
     )

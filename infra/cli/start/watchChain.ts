@@ -3,7 +3,7 @@ import { formatUsd } from '../../../runtime/core/units.ts'
 import { giveOrder } from '../../api/giveOrder.ts'
 import { removeRuntimeFile, writeRuntimeFile } from '../../api/runtimeFile.ts'
 import { startStatusServer } from '../../api/statusServer.ts'
-import { createChain } from '../../chain/createChain.ts'
+import { openChain } from '../../chain/openChain.ts'
 import { watchHeads } from '../../chain/watchHeads.ts'
 import { openServices, startEngine, worstCase } from '../../compose.ts'
 import type { AgentConfig, ChainConfig, Config, PassphraseConfig } from '../../config/loadConfig.ts'
@@ -13,6 +13,7 @@ import { holdDirectory } from '../../directory.ts'
 import { startProtector } from '../../protector/startProtector.ts'
 import type { SignerProcess } from '../../signer/createSignerProcess.ts'
 import type { LogLevel } from '../../telemetry/createLogger.ts'
+import { deferLogger } from '../../telemetry/deferLogger.ts'
 import { version } from '../../version.ts'
 import { type ExitCode, paint, type Terminal } from '../terminal.ts'
 import { describeAgents } from './describeStatus.ts'
@@ -49,7 +50,7 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
   endings.add(() => stop.dispose())
   endings.add(() => folder.release())
   terminal.note(
-    `${paint('bold', `rialto ${version}`)}  chain ${settings.chainId} at ${redactUrl(settings.rpcUrl)}`,
+    `${paint('bold', `rialto ${version}`)}  chain ${settings.chainId} at ${settings.nodes.map(({ url }) => redactUrl(url)).join(', ')}`,
   )
   const keyed = config.agents.filter(needsKey)
   try {
@@ -59,15 +60,14 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
       options.passphrase,
     )
     if (passphrase.kind === 'bytes') endings.add(() => void passphrase.bytes.fill(0))
+    const early = deferLogger()
     const chain = await terminal.step(
       'chain',
-      () =>
-        createChain({
-          rpcUrl: settings.rpcUrl,
-          chainId: settings.chainId,
-          multicall3: settings.addressBook.multicall3,
-        }),
-      () => `chain ${settings.chainId} answers, with eth_simulateV1`,
+      () => openChain(settings, early),
+      ({ quorum }) =>
+        settings.nodes.length === 1
+          ? `chain ${settings.chainId} answers, with eth_simulateV1`
+          : `chain ${settings.chainId} answers, with eth_simulateV1; ${quorum} of ${settings.nodes.length} RPCs have to agree`,
     )
     const services = await openServices({
       config,
@@ -78,6 +78,7 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
         stop.abort()
       },
     })
+    early.to(services.logger)
     endings.add(() => services.close())
     const genesisHash = await chain.genesisHash()
     const signer = await terminal.step(
