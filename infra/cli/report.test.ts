@@ -71,6 +71,8 @@ const intent = (overrides: object = {}): IntentRecord =>
 const attempt = (overrides: object = {}): AttemptRecord =>
   ({
     intentId: 'intent-1',
+    purpose: 'act',
+    plan: { intentId: 'intent-1' },
     hash: `0x${'cd'.repeat(32)}`,
     status: 'confirmed',
     blockNumber: 21n,
