@@ -46,11 +46,16 @@ const CHUNK = 8 << 20
 
 /**
  * Looks for traces in all memory that a process can write: heap, stacks, buffers, what was freed and not overwritten.
- * The process is stopped meanwhile, so that nothing moves.
  *
+ * @param isStopped stops the process meanwhile, so that nothing moves; not for one on a pseudo-terminal, since what
+ *   holds that terminal would stop as well
  * @returns null where the system has no /proc, or does not let its memory be read
  */
-export function findInMemory(pid: number, traces: readonly Trace[]): readonly string[] | null {
+export function findInMemory(
+  pid: number,
+  traces: readonly Trace[],
+  isStopped = true,
+): readonly string[] | null {
   const overlap = Math.max(...traces.map(({ bytes }) => bytes.length)) - 1
   let memory: number
   try {
@@ -58,7 +63,7 @@ export function findInMemory(pid: number, traces: readonly Trace[]): readonly st
   } catch {
     return null
   }
-  process.kill(pid, 'SIGSTOP')
+  if (isStopped) process.kill(pid, 'SIGSTOP')
   try {
     const found = new Set<string>()
     const buffer = Buffer.allocUnsafeSlow(CHUNK)
@@ -77,7 +82,7 @@ export function findInMemory(pid: number, traces: readonly Trace[]): readonly st
     }
     return total === 0 ? null : [...found]
   } finally {
-    process.kill(pid, 'SIGCONT')
+    if (isStopped) process.kill(pid, 'SIGCONT')
     closeSync(memory)
   }
 }
