@@ -1,4 +1,4 @@
-import { type Address, isAddressEqual } from 'viem'
+import type { Address } from 'viem'
 import type { Agent } from './core/agent.ts'
 import { type IntentId, runId } from './core/ids.ts'
 import type { AttemptRecord, IntentRecord, Lease, RunRecord } from './core/journal.ts'
@@ -17,6 +17,7 @@ import { denySimulation, guardContext, guardEffect, guardIntent } from './stages
 import { underLease } from './stages/lease.ts'
 import { adoptLedger } from './stages/nonce/adoptLedger.ts'
 import { fillGaps } from './stages/nonce/fillGaps.ts'
+import { readNonces } from './stages/nonce/readNonces.ts'
 import { observe } from './stages/observe.ts'
 import { actorOf, agentsOf, ownerOf } from './stages/owner.ts'
 import { propose } from './stages/propose.ts'
@@ -138,11 +139,15 @@ async function straighten(
   lease: Lease,
   head: BlockRef,
 ): Promise<void> {
-  for (const attempt of await adoptLedger(runtime, agents, lease.account, head, lease)) {
+  const nonces = await readNonces(runtime, lease.account, head)
+  const adopted = await adoptLedger(runtime, agents, nonces, head, lease)
+  for (const attempt of adopted) {
     const policy = runtime.policyOf((await ownerOf(runtime, agents, attempt)).id)
-    if (attempt.status === 'signed') await submit(runtime, attempt, policy, head)
+    if (attempt.status === 'signed' && attempt.nonce >= nonces.mined)
+      await submit(runtime, attempt, policy, head)
   }
-  await fillGaps(runtime, agents, lease.account, head, lease)
+  const straight = adopted.length === 0 ? nonces : await readNonces(runtime, lease.account, head)
+  await fillGaps(runtime, agents, straight, head, lease)
 }
 
 /**
@@ -160,13 +165,10 @@ export async function settle(
   head: BlockRef,
 ): Promise<void> {
   const own = agentsOf(runtime, agents, account)
-  const { journal, signer, logger } = runtime
-  const hasKey = async () => (await signer.accounts()).some((held) => isAddressEqual(held, account))
+  const { journal, logger } = runtime
   await eachInTurn(logger, [
     () => recheck(runtime, agents, account, head),
-    async () => {
-      if (await hasKey()) await adoptLedger(runtime, own, account, head)
-    },
+    async () => adoptLedger(runtime, own, await readNonces(runtime, account, head), head),
     async () => {
       const slots = slotsOf(await journal.inFlight(account))
       await eachInTurn(
@@ -175,9 +177,10 @@ export async function settle(
       )
     },
     async () => {
-      if (await hasKey()) await fillGaps(runtime, own, account, head)
+      const nonces = await readNonces(runtime, account, head)
+      await fillGaps(runtime, own, nonces, head)
+      await noticeStrangers(runtime, nonces, head)
     },
-    () => noticeStrangers(runtime, account, head),
   ])
 }
 

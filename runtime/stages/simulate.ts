@@ -7,13 +7,14 @@ import { wei } from '../core/units.ts'
 import type { Policy } from '../guards/policy.ts'
 import { encodeIntent, IntentNotEncodableError } from '../protocols/encodeIntent.ts'
 import { encodeExecute } from '../protocols/rialto/encode.ts'
+import { encodeRolesExecution } from '../protocols/safe/encode.ts'
 import { ContractsMissingError } from './errors.ts'
 import { type Fees, outbid, planFees } from './fees.ts'
 import { encodeProbe, measureEffects, type Probe, probesFor } from './probe.ts'
 import type { Runtime } from './runtime.ts'
 
 /** What a simulation needs of the world. */
-export type SimulationRuntime = Pick<Runtime, 'chain' | 'book' | 'blockSeconds' | 'explainRevert'>
+export type SimulationRuntime = Pick<Runtime, 'chain' | 'book' | 'blockSeconds' | 'explainRevert' | 'routeOf'>
 
 /** A plan that ran to its end, or the reason why it did not. */
 export type Simulation =
@@ -31,7 +32,7 @@ export type Simulation =
  */
 export async function simulate(
   runtime: SimulationRuntime,
-  intent: Pick<IntentRecord, 'id' | 'account' | 'action'>,
+  intent: Pick<IntentRecord, 'id' | 'agent' | 'account' | 'action'>,
   snapshot: Snapshot,
   policy: Policy,
   earlier: readonly Fees[] = [],
@@ -46,15 +47,21 @@ export async function simulate(
   })
   if (typeof calls === 'string') return { ok: false, reason: calls }
   const { batchAccount } = requireContracts(runtime)
-  const delegated =
+  const via = runtime.routeOf?.(intent.agent) ?? null
+  const isDelegated =
     snapshot.wallet.delegation !== null && isAddressEqual(snapshot.wallet.delegation, batchAccount)
-  const transaction = { from: account, to: account, value: wei(0n), data: encodeExecute(calls) }
+  // A Safe is a contract already: nothing has to be put in its place.
+  const delegateTo = via !== null || isDelegated ? null : batchAccount
+  const transaction =
+    via === null
+      ? { from: account, to: account, value: wei(0n), data: encodeExecute(calls) }
+      : { from: via.sender, ...encodeRolesExecution(calls, via) }
   const scene = (inner: SimulationRequest['calls']): SimulationRequest => ({
     on: snapshot.block,
     timestamp: snapshot.block.timestamp + runtime.blockSeconds,
     baseFeePerGas: snapshot.block.baseFeePerGas,
     // Simulated before the key is asked: the delegation is put in place as code.
-    code: delegated ? [] : [{ address: account, code: concatHex(['0xef0100', batchAccount]) }],
+    code: delegateTo === null ? [] : [{ address: account, code: concatHex(['0xef0100', delegateTo]) }],
     calls: inner,
   })
 
@@ -71,7 +78,7 @@ export async function simulate(
   const measured = measureEffects(probe, before.returnData, after.returnData, snapshot, runtime.book)
   const effects: Effects = {
     ...measured,
-    gasUsed: middle.gasUsed + (delegated ? 0n : AUTHORISATION_GAS),
+    gasUsed: middle.gasUsed + (delegateTo === null ? 0n : AUTHORISATION_GAS),
     logCount: middle.logs.length,
   }
   const plan: Plan = {
@@ -79,12 +86,13 @@ export async function simulate(
     chainId: snapshot.chainId,
     account,
     calls,
-    delegateTo: delegated ? null : batchAccount,
+    delegateTo,
     gasLimit: gasLimit(effects.gasUsed),
     ...outbid(planFees(intent.action, snapshot, policy), earlier, policy.replacement.bump),
     block: { number: snapshot.block.number, hash: snapshot.block.hash },
     lastValidBlock,
     policyVersion: policy.version,
+    ...(via === null ? {} : { via }),
   }
   return { ok: true, plan: sealSimulated(plan, effects) }
 }

@@ -1,7 +1,8 @@
-import { type Address, isAddressEqual } from 'viem'
+import { isAddressEqual } from 'viem'
 import type { Hash } from '../../core/ids.ts'
 import type { BlockRef } from '../../core/snapshot.ts'
 import type { Policy } from '../../guards/policy.ts'
+import type { Nonces } from '../nonce/readNonces.ts'
 import type { Runtime } from '../runtime.ts'
 import { sayOnce, wasTold } from '../say.ts'
 import type { Slot } from '../slot.ts'
@@ -64,12 +65,14 @@ const NAMED = 8n
  * Tells, once, of transactions of an account that neither journal nor ledger knows: somebody else has its key, or its
  * owner used another wallet. What they changed is in the next snapshot, and the next run decides by that.
  */
-export async function noticeStrangers(runtime: Runtime, account: Address, head: BlockRef): Promise<void> {
-  const { chain, journal, logger } = runtime
-  const [mined, next] = await Promise.all([chain.nonce(account, head.hash), journal.nextNonce(account)])
+export async function noticeStrangers(
+  { chain, logger }: Runtime,
+  { account, mined, recorded }: Nonces,
+  head: BlockRef,
+): Promise<void> {
   // What an account did before the journal knew it is its own affair.
-  if (next === null || next >= mined) return
-  const first = mined - next > NAMED ? mined - NAMED : next
+  if (recorded === null || recorded >= mined) return
+  const first = mined - recorded > NAMED ? mined - NAMED : recorded
   for (let nonce = first; nonce < mined; nonce += 1n) {
     const key = `stranger.${account}.${nonce}`
     if (wasTold(logger, key)) continue

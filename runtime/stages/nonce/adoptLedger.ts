@@ -1,30 +1,29 @@
-import type { Address } from 'viem'
 import type { Agent } from '../../core/agent.ts'
 import type { AttemptRecord, Lease } from '../../core/journal.ts'
 import type { LedgerAttempt } from '../../core/ports.ts'
 import type { BlockRef } from '../../core/snapshot.ts'
 import { underLease } from '../lease.ts'
 import type { Runtime } from '../runtime.ts'
+import type { Nonces } from './readNonces.ts'
 
 /**
  * Takes up what the signer's ledger holds of an account and the journal does not: the protector signed it, or the
  * journal was thrown back by a power cut. What was signed counts as broadcast, so from here on it is followed like any
  * other. Nobody knows what it may cost; the most that a policy lets one transaction cost is held back for it.
  *
- * The ledger is asked from the lowest nonce on that the journal is not through with, so a journal that is new gets
- * everything.
- *
+ * @param agents that act through the account
  * @param lease taken only when there is something to take up, unless the caller has it
  * @returns what was taken up
  */
 export async function adoptLedger(
   runtime: Runtime,
   agents: readonly Agent[],
-  account: Address,
+  nonces: Nonces,
   head: BlockRef,
   lease: Lease | null = null,
 ): Promise<readonly AttemptRecord[]> {
-  const missing = await missingFrom(runtime, account, head)
+  const { account } = nonces
+  const missing = await missingFrom(runtime, nonces)
   if (missing.length === 0) return []
   const most = agents
     .map(({ id }) => runtime.policyOf(id).riskReducing.spend.perTransaction)
@@ -60,22 +59,15 @@ export async function adoptLedger(
 
 /** What the ledger holds and the journal does not, in the order it was signed. */
 async function missingFrom(
-  runtime: Runtime,
-  account: Address,
-  head: BlockRef,
+  { journal }: Runtime,
+  { mined, recorded, open, signed }: Nonces,
 ): Promise<readonly LedgerAttempt[]> {
-  const { journal } = runtime
-  const [mined, next, open] = await Promise.all([
-    runtime.chain.nonce(account, head.hash),
-    journal.nextNonce(account),
-    journal.inFlight(account),
-  ])
-  const from = [mined, next ?? 0n, ...open.map(({ nonce }) => nonce)].reduce((a, b) => (b < a ? b : a))
-  const signed = await runtime.signer.signedFrom(account, from)
+  // Before the first nonce that is open, and before all that chain or journal do not know, nothing can be missing.
+  const floor = [mined, recorded ?? 0n, ...open.map(({ nonce }) => nonce)].reduce((a, b) => (b < a ? b : a))
   const inFlight = new Set(open.filter(({ raw }) => raw !== null).map(({ id }) => id))
-  const strange = signed.filter(({ attemptId }) => !inFlight.has(attemptId))
-  if (strange.length === 0) return []
-  // Only what was settled behind an older nonce that is still open gets this far, or what is really missing.
+  const strange = signed.filter(({ attemptId, nonce }) => nonce >= floor && !inFlight.has(attemptId))
+  if (strange.length === 0 || recorded === null) return strange
+  // What was settled behind a nonce that is still open is no stranger.
   const known = new Set((await journal.attempts()).filter(({ raw }) => raw !== null).map(({ id }) => id))
   return strange.filter(({ attemptId }) => !known.has(attemptId))
 }

@@ -1,10 +1,9 @@
-import type { Address } from 'viem'
 import type { Agent } from '../../core/agent.ts'
 import { fillId } from '../../core/ids.ts'
 import { type AttemptRecord, type Lease, NonceTakenError } from '../../core/journal.ts'
 import type { BlockRef } from '../../core/snapshot.ts'
 import { wei } from '../../core/units.ts'
-import { emptyFees, outbidWithin } from '../fees.ts'
+import { emptyFees, type Fees, outbidWithin } from '../fees.ts'
 import { underLease } from '../lease.ts'
 import { gasValue } from '../measure.ts'
 import { observe } from '../observe.ts'
@@ -13,29 +12,30 @@ import { sayOnce } from '../say.ts'
 import { signPrepared } from '../sign.ts'
 import { submit } from '../submit.ts'
 import { emptyPlan, freeCap, nextAttemptId } from './emptyPlan.ts'
-import { noncesAt } from './freeNonce.ts'
+import type { Nonces } from './readNonces.ts'
 
 /**
  * Uses up the nonces of an account that nothing on its way will use, with recorded transactions that do nothing: what
  * is behind them could never be mined otherwise. Such a gap is left by an attempt that was to use two nonces and was
  * replaced on the first: the authorisation for the second is out, and anybody may apply it until its nonce is used.
  *
+ * @param agents that act through the account
  * @param lease taken only when there is a gap, unless the caller has it
  */
 export async function fillGaps(
   runtime: Runtime,
   agents: readonly Agent[],
-  account: Address,
+  { account, gaps, signed }: Nonces,
   head: BlockRef,
   lease: Lease | null = null,
 ): Promise<readonly AttemptRecord[]> {
   const [agent] = agents
-  const { gaps } = await noncesAt(runtime, account, head)
   if (agent === undefined || gaps.length === 0) return []
   const fillAll = async (held: Lease): Promise<readonly AttemptRecord[]> => {
     const filled: AttemptRecord[] = []
     for (const nonce of gaps) {
-      const attempt = await fill(runtime, agent, held, nonce, head).catch(unlessTaken)
+      const rivals = signed.filter((other) => other.nonce === nonce).map(({ plan }) => plan)
+      const attempt = await fill(runtime, agent, held, nonce, rivals, head).catch(unlessTaken)
       if (attempt !== null) filled.push(attempt)
     }
     return filled
@@ -57,17 +57,12 @@ async function fill(
   agent: Agent,
   lease: Lease,
   nonce: bigint,
+  rivals: readonly Fees[],
   head: BlockRef,
 ): Promise<AttemptRecord | null> {
   const { account } = lease
   const policy = runtime.policyOf(agent.id)
-  const rivals = (await runtime.signer.signedFrom(account, nonce)).filter((signed) => signed.nonce === nonce)
-  const fees = outbidWithin(
-    emptyFees(head, policy),
-    rivals.map(({ plan }) => plan),
-    policy.replacement.bump,
-    freeCap(policy),
-  )
+  const fees = outbidWithin(emptyFees(head, policy), rivals, policy.replacement.bump, freeCap(policy))
   if (fees === null) {
     sayOnce(
       runtime.logger,
