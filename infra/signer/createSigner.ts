@@ -111,11 +111,13 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
    * The owner's word is the last gate: it holds whatever the guards of a worker believed. An empty transaction always
    * passes, since it takes back what is on its way.
    */
-  function obeyOrders({ label, account }: KeyedAccount, { content }: Judgement): void {
+  function obeyOrders({ label, account, safe }: KeyedAccount, { content }: Judgement): void {
     if (content === 'empty') return
-    const state = orders.stateFor({ agent: label, account: account.address })
-    if (state === 'halted') refuse('TRADING_HALTED', 'Its owner halted it.')
-    if (state === 'reducing' && content !== 'riskReducing')
+    // An order about the Safe holds for the member that acts for it, and one about the member too.
+    const acting = [account.address, ...(safe === undefined ? [] : [safe.account])]
+    const states = acting.map((one) => orders.stateFor({ agent: label, account: one }))
+    if (states.includes('halted')) refuse('TRADING_HALTED', 'Its owner halted it.')
+    if (states.includes('reducing') && content !== 'riskReducing')
       refuse('TRADING_REDUCING', 'Its owner lets it only reduce risk.')
   }
 

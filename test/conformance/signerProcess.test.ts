@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   existsSync,
@@ -12,7 +12,6 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Duplex } from 'node:stream'
 import * as Keystore from 'ox/Keystore'
 import { privateKeyToAccount } from 'viem/accounts'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -23,12 +22,13 @@ import {
   type SignerProcess,
 } from '../../infra/signer/createSignerProcess.ts'
 import { deriveKey } from '../../infra/signer/deriveKey.ts'
-import { decodeLine, encodeMessage, type Message, type SignerAccount } from '../../infra/signer/messages.ts'
+import { encodeMessage, type SignerAccount } from '../../infra/signer/messages.ts'
 import type { IntentId } from '../../runtime/core/ids.ts'
 import type { SignedTransaction } from '../../runtime/core/ports.ts'
 import { tokenAmount, wei } from '../../runtime/core/units.ts'
 import { encodeTransfer } from '../../runtime/protocols/erc20/encode.ts'
 import { encodeNotAfter } from '../../runtime/protocols/rialto/encode.ts'
+import { openRawSigner, type RawSigner } from './rawSigner.ts'
 import {
   book,
   GENESIS,
@@ -89,65 +89,15 @@ const failure = (promise: Promise<unknown>) =>
 const ledgerPath = () => join(directory, 'signer', 'ledger.jsonl')
 
 /** The signer's process itself, spoken to as a parent that was taken over would. */
-async function openRaw(): Promise<{
-  child: ChildProcess
-  output: () => string
-  send: (text: string) => void
-  ask: (
-    method: Message['method'],
-    params: unknown,
-  ) => Promise<{ result?: unknown; error?: { code: string; details: object } }>
-}> {
-  const { path, execArgv } = entryPoint(
-    new URL('../../infra/signer/createSignerProcess.ts', import.meta.url).href,
-    './main',
-  )
-  const child = spawn(process.execPath, [...execArgv, path], {
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-    env: {},
-  })
-  const pipe = child.stdio[3] as Duplex
-  let output = ''
-  for (const stream of [child.stdout, child.stderr])
-    stream?.on('data', (chunk: Buffer) => {
-      output += chunk.toString()
-    })
-  const answers = new Map<number, (answer: never) => void>()
-  let rest = ''
-  pipe.on('data', (chunk: Buffer) => {
-    const lines = (rest + chunk.toString()).split('\n')
-    rest = lines.pop() ?? ''
-    for (const line of lines) {
-      const answer = decodeLine(line) as { id: number }
-      answers.get(answer.id)?.(answer as never)
-    }
-  })
-  pipe.on('error', () => {})
-  opened.push({
-    close: async () => {
-      if (child.exitCode !== null || child.signalCode !== null) return
-      const exit = once(child, 'exit')
-      pipe.end()
-      await exit
-    },
-  })
-  let id = 100
-  return {
-    child,
-    output: () => output,
-    send: (text) => pipe.write(text),
-    ask: (method, params) =>
-      new Promise((resolve) => {
-        id += 1
-        answers.set(id, resolve)
-        pipe.write(encodeMessage({ id, method, params }))
-      }),
-  }
+function openRaw(): RawSigner {
+  const raw = openRawSigner()
+  opened.push(raw)
+  return raw
 }
 
 describe('crashes', () => {
   test('killed after the entry and before the answer: the same request gives the same bytes', async () => {
-    const raw = await openRaw()
+    const raw = openRaw()
     await raw.ask('start', parameters())
     const request = requestOf(planOf(address))
     // The answer is never read: to the parent the process died before it answered.
@@ -264,7 +214,7 @@ describe('crashes', () => {
 
 describe('a parent that was taken over', () => {
   test('gets no plan signed that the policy does not allow, however it dresses it up', async () => {
-    const { ask } = await openRaw()
+    const { ask } = openRaw()
     await ask('start', parameters())
     const steal = planOf(address, {
       calls: [encodeTransfer(names.USDC, STRANGER, tokenAmount(1n)), encodeNotAfter(names.assert, 103n)],
@@ -293,7 +243,7 @@ describe('a parent that was taken over', () => {
   })
 
   test('cannot start it again with another policy, or ask it for anything else', async () => {
-    const { ask, send } = await openRaw()
+    const { ask, send } = openRaw()
     expect((await ask('sign', requestOf(planOf(address)))).error?.code).toBe('SIGNER_REQUEST')
     await ask('start', parameters())
     const loose = parameters({ accounts: [{ ...ACCOUNT, policies: [policyOf({ recipients: [STRANGER] })] }] })
@@ -304,7 +254,7 @@ describe('a parent that was taken over', () => {
   })
 
   test('gets nothing but what it asked for, and never a key or a passphrase', async () => {
-    const raw = await openRaw()
+    const raw = openRaw()
     const answers = [
       await raw.ask('start', parameters()),
       await raw.ask('sign', requestOf(planOf(address))),
@@ -320,7 +270,7 @@ describe('a parent that was taken over', () => {
   })
 
   test('ends when it is sent a line without an end', async () => {
-    const raw = await openRaw()
+    const raw = openRaw()
     const exit = once(raw.child, 'exit')
     raw.send('x'.repeat(3 << 20))
     await exit
