@@ -58,15 +58,15 @@ export type PortName = 'chain' | 'journal' | 'signer'
 
 /** How likely each fault is per call, before the seed's own weight. */
 const CALL_RATES: Readonly<Record<CallFault, number>> = {
-  'crash before': 0.002,
-  'crash with the request out': 0.002,
-  'crash after': 0.002,
-  'event loop stalled': 0.002,
-  'answer slow': 0.02,
-  'rpc unreachable': 0.02,
-  'no quorum': 0.02,
-  'receipt null': 0.2,
-  'block gone': 0.01,
+  'crash before': 0.0005,
+  'crash with the request out': 0.0005,
+  'crash after': 0.0005,
+  'event loop stalled': 0.0005,
+  'answer slow': 0.004,
+  'rpc unreachable': 0.004,
+  'no quorum': 0.004,
+  'receipt null': 0.06,
+  'block gone': 0.003,
   'send: accepted, then timed out': 0.15,
   'send: lost, then timed out': 0.15,
   'send: accepted, then refused': 0.1,
@@ -74,10 +74,10 @@ const CALL_RATES: Readonly<Record<CallFault, number>> = {
   'send: strange refusal': 0.1,
   'send: twice': 0.1,
   'send: accepted, then forgotten': 0.1,
-  'database refuses': 0.01,
-  'database commits, answer lost': 0.01,
-  'signer refuses for now': 0.1,
-  'signer signs, answer lost': 0.1,
+  'database refuses': 0.003,
+  'database commits, answer lost': 0.004,
+  'signer refuses for now': 0.03,
+  'signer signs, answer lost': 0.05,
 }
 
 /** How likely each is per block; of those of jobs, per job. */
