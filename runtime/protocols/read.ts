@@ -1,5 +1,12 @@
 import type { ContractFunctionArgs, ContractFunctionName, ContractFunctionReturnType } from 'viem'
-import { type Abi, type Address, decodeFunctionResult, encodeFunctionData, type Hex } from 'viem'
+import {
+  type Abi,
+  type Address,
+  decodeFunctionResult,
+  encodeFunctionData,
+  type Hex,
+  prepareEncodeFunctionData,
+} from 'viem'
 import type { Hash } from '../core/ids.ts'
 import type { Chain, ReadCall } from '../core/ports.ts'
 import { ReadFailedError } from './errors.ts'
@@ -29,6 +36,19 @@ type ValuesOf<R extends ReadableRecord> = { [K in keyof R]: R[K] extends Readabl
 
 type ViewName<A extends Abi> = ContractFunctionName<A, 'view' | 'pure'>
 
+/** What viem needs to encode calls of a function: its selector is a Keccak-256, and half of the cost of a call. */
+type Prepared = ReturnType<typeof prepareEncodeFunctionData<Abi, string>>
+
+const preparedCalls = new WeakMap<Abi, Map<string, Prepared>>()
+
+function prepared(abi: Abi, functionName: string): Prepared {
+  const known = preparedCalls.get(abi) ?? new Map<string, Prepared>()
+  preparedCalls.set(abi, known)
+  const call = known.get(functionName) ?? prepareEncodeFunctionData({ abi, functionName })
+  known.set(functionName, call)
+  return call
+}
+
 /** A read of a view function, typed by its ABI. */
 export function contractRead<const A extends Abi, N extends ViewName<A>>(
   what: string,
@@ -38,11 +58,10 @@ export function contractRead<const A extends Abi, N extends ViewName<A>>(
   args: ContractFunctionArgs<A, 'view' | 'pure', N>,
 ): Read<ContractFunctionReturnType<A, 'view' | 'pure', N>> {
   // viem cannot relate a generic ABI to the ABI's own names; the signature above holds callers to it.
-  const call = { abi, functionName, args } as never
   return {
     what,
     target,
-    data: encodeFunctionData(call),
+    data: encodeFunctionData({ ...prepared(abi, functionName), args } as never),
     decode: (data) => decodeFunctionResult({ abi, functionName, args, data } as never) as never,
   }
 }
