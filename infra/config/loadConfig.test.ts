@@ -79,6 +79,30 @@ describe('loadConfig', () => {
     ])
   })
 
+  it('takes a place for the passphrase of the keystore, from its own folder, and never the passphrase', async () => {
+    await config()
+    expect((await loadConfig()).signer).toEqual({ passphrase: null })
+    await config({ signer: { passphrase: { kind: 'file', path: 'secrets/passphrase' } } })
+    expect((await loadConfig()).signer).toEqual({
+      passphrase: { kind: 'file', path: join(folder, 'secrets/passphrase') },
+    })
+    for (const passphrase of [{ kind: 'prompt' }, { kind: 'fd', fd: 4 }]) {
+      await config({ signer: { passphrase } })
+      expect((await loadConfig()).signer).toEqual({ passphrase })
+    }
+    for (const [passphrase, message] of [
+      ['correct horse battery', 'signer.passphrase is not known: write { kind: "file", path }'],
+      [{ kind: 'environment' }, 'is not known'],
+      [{ kind: 'fd', fd: 1 }, 'an inherited file descriptor, from 3'],
+      [{ kind: 'prompt', path: 'x' }, 'unknown key'],
+    ] as const) {
+      await config({ signer: { passphrase } })
+      const line = await said()
+      expect(line).toContain(message)
+      expect(line).not.toContain('horse')
+    }
+  })
+
   it('fills in what is left out', async () => {
     await config()
     expect(await loadConfig()).toMatchObject({

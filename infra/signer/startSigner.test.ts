@@ -83,6 +83,30 @@ describe('startSigner', () => {
     }
   })
 
+  test('makes no key of value under a passphrase that lies beside it', async () => {
+    const accounts: SignerAccount[] = [{ label: 'kept', key: { kind: 'stored' }, policies: [] }]
+    const real = { chainId: 1, book: { ...book, chainId: 1 }, accounts }
+    await expect(start(real)).rejects.toMatchObject({
+      code: 'KEYSTORE',
+      fix: 'Run rialto wallet create --label kept',
+    })
+    expect(readdirSync(join(directory, 'keystore'))).toEqual([])
+    // With a passphrase of its owner's it does.
+    const path = join(directory, 'secret')
+    writeFileSync(path, 'correct horse battery\n', { mode: 0o600 })
+    const { started, close } = await start({ ...real, passphrase: { kind: 'file', path } })
+    close()
+    expect(started.accounts[0]?.created).toBe(true)
+    expect(readdirSync(join(directory, 'keystore'))).toHaveLength(1)
+    // The local world goes on in the same folder, with a passphrase of its own.
+    expect((await startedWith({})).accounts[0]?.created).toBe(true)
+  })
+
+  test('needs no keystore without accounts', async () => {
+    expect((await startedWith({ accounts: [] })).accounts).toEqual([])
+    expect(existsSync(join(directory, 'keystore'))).toBe(false)
+  })
+
   test('lets go of the folder when it ends, and when it cannot start', async () => {
     const lock = join(directory, 'signer', 'lock')
     const { close } = await start()
