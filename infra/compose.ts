@@ -6,6 +6,7 @@ import type { AddressBook } from '../runtime/core/addressBook.ts'
 import type { Agent } from '../runtime/core/agent.ts'
 import { describeError, type RialtoError } from '../runtime/core/errors.ts'
 import type { AgentId } from '../runtime/core/ids.ts'
+import type { RolesRoute } from '../runtime/core/lifecycle.ts'
 import type { Chain, Journal, Signer } from '../runtime/core/ports.ts'
 import type { Policy } from '../runtime/guards/policy.ts'
 import { type Live, startLive } from '../runtime/live/startLive.ts'
@@ -18,10 +19,15 @@ import { openInference } from './inference/openInference.ts'
 import { openOrders } from './orders/ownerOrders.ts'
 import { withOwnerOrders } from './orders/withOwnerOrders.ts'
 import { openQueueServer, type QueueServer } from './queue/openQueueServer.ts'
+import { describeRisk } from './safe/describeRisk.ts'
+import { explainRisk } from './safe/explainRisk.ts'
 import { createCheckpointer } from './store/createCheckpointer.ts'
 import { openStore, type Store } from './store/openStore.ts'
 import { createLogger, type FileLogger, type LogLevel } from './telemetry/createLogger.ts'
 import { tellErrors } from './telemetry/tellErrors.ts'
+
+/** What can fail beside the engine while the engine goes on. */
+export type Breakable = 'inference' | 'queue' | 'journal'
 
 /** What runs beside the chain: database, queue, model and log. */
 export type Services = {
@@ -32,6 +38,8 @@ export type Services = {
   readonly logger: FileLogger
   /** Rialto's folder, where the owner's orders lie. */
   readonly directory: string
+  /** Ends one of them under whatever uses it, as a crash of it would: for a rehearsal. */
+  readonly breakers: Readonly<Record<Breakable, () => Promise<void>>>
   close(): Promise<void>
 }
 
@@ -108,6 +116,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       checkpointer: await createCheckpointer(store.value.database),
       logger,
       directory: config.directory,
+      breakers: { inference: inference.value.close, queue: queue.value.close, journal: store.value.close },
       close: closeOpen,
     }
   } catch (error) {
@@ -124,6 +133,8 @@ export type EngineOptions = {
   readonly book: AddressBook
   readonly blockSeconds: number
   readonly agents: readonly { readonly agent: Agent; readonly policy: Policy }[]
+  /** How agents whose account is a Safe act for it. */
+  readonly routes?: ReadonlyMap<AgentId, RolesRoute>
 }
 
 /** How long a run may think, in milliseconds, when the model does not answer: its own deadline comes first. */
@@ -149,6 +160,7 @@ export async function startEngine(options: EngineOptions): Promise<{ runtime: Ru
       if (policy === undefined) throw new UnknownAgentError(agent)
       return policy
     },
+    routeOf: (agent) => options.routes?.get(agent) ?? null,
   }
   const live = await startLive({
     runtime,
@@ -170,17 +182,11 @@ const leaseHolder = ({ database }: Store): string =>
 const queuePrefix = ({ epoch }: Journal): string =>
   `rialto-${epoch.replaceAll(/[^0-9a-z]/gi, '-').slice(0, 40)}`
 
-/** The most that can be lost, said before anything is signed for the first time. */
-export function worstCase(
+/** The most that can be lost, said before anything is signed for the first time, without a look at the chain. */
+export const worstCase = (
   agents: readonly { agent: Agent; policy: Policy }[],
-  money: (usd8: bigint) => string,
-): string[] {
-  return agents.flatMap(({ agent, policy }) => {
-    const hours = (policy.spend.windowSeconds / 3600).toLocaleString('en', { maximumFractionDigits: 1 })
-    return [
-      `  ${agent.id} (${policy.mode}) may lose at most $${money(policy.spend.rolling)} in ${hours} h by its policy,`,
-      `    $${money(policy.riskReducing.spend.rolling)} when that reduces risk. A thief of its key could take all that`,
-      `    ${agent.account} holds and can borrow.`,
-    ]
-  })
-}
+  money: (usd8: string) => string,
+): readonly string[] =>
+  agents.flatMap(({ agent: { id, account }, policy }) =>
+    describeRisk(id, explainRisk({ account, policy, role: null, holdings: null }), money),
+  )

@@ -230,8 +230,9 @@ export function createProtector(options: ProtectorOptions): { atHead(head: Block
     }
   }
 
-  const asRecord = (head: BlockRef, action: Action): Pick<IntentRecord, 'id' | 'account' | 'action'> => ({
+  const asRecord = (head: BlockRef, action: Action): Pick<IntentRecord, 'id' | 'agent' | 'account' | 'action'> => ({
     id: intentId(runId(NAME, head.hash)),
+    agent: guarded.id,
     account: guarded.account,
     action,
   })

@@ -20,6 +20,7 @@ type Options = {
   readonly config?: string
   readonly grace: bigint
   readonly takeOver?: boolean
+  readonly stop?: boolean
   readonly json?: boolean
 }
 
@@ -35,16 +36,27 @@ export function protectCommand(terminal: Terminal): Command {
     .option('--config <file>', 'the configuration (default: rialto.config.ts in this folder)')
     .option('--grace <blocks>', 'blocks under the hard floor before it acts', blocks, GRACE_BLOCKS)
     .option('--take-over', 'end the protector that runs on the folder, and take its place')
+    .option('--stop', 'end the protector that runs on the folder, and start none')
     .option('--json', 'print one JSON object for each block and position')
     .action(async (options: Options) => {
       const config = await loadConfig(options.config, loadEnvironment(process.env))
-      await protect(config, options, terminal)
+      if (options.stop === true) stop(config, terminal)
+      else await protect(config, options, terminal)
     })
 }
 
 function blocks(text: string): bigint {
   if (/^\d{1,6}$/.test(text)) return BigInt(text)
   throw new InvalidArgumentError('It must be a whole number of blocks.')
+}
+
+const lockOf = (directory: string): string => join(directory, 'protector.lock')
+
+function stop({ directory }: Config, terminal: Terminal): void {
+  const pid = endHolder(lockOf(directory))
+  terminal.out(
+    pid === null ? `No protector runs on ${directory}.` : `The protector, process ${pid}, was told to end.`,
+  )
 }
 
 async function protect(config: Config, options: Options, terminal: Terminal): Promise<void> {
@@ -108,7 +120,7 @@ const PATIENCE = 20_000
 
 /** One protector a folder: two would outbid one another. */
 async function lock(directory: string, takeOver: boolean): Promise<() => void> {
-  const path = join(directory, 'protector.lock')
+  const path = lockOf(directory)
   if (takeOver) endHolder(path)
   try {
     return await lockFolder(path, takeOver ? PATIENCE : 0)

@@ -1,11 +1,10 @@
 import { InvalidInputError, type RialtoError } from '../../../runtime/core/errors.ts'
-import { formatUsd } from '../../../runtime/core/units.ts'
 import { giveOrder } from '../../api/giveOrder.ts'
 import { removeRuntimeFile, writeRuntimeFile } from '../../api/runtimeFile.ts'
 import { startStatusServer } from '../../api/statusServer.ts'
 import { openChain } from '../../chain/openChain.ts'
 import { watchHeads } from '../../chain/watchHeads.ts'
-import { openServices, startEngine, worstCase } from '../../compose.ts'
+import { openServices, type Services, startEngine } from '../../compose.ts'
 import type { AgentConfig, ChainConfig, Config, PassphraseConfig } from '../../config/loadConfig.ts'
 import { redactUrl } from '../../config/redactUrl.ts'
 import { createAgent } from '../../createAgent.ts'
@@ -20,6 +19,7 @@ import { describeAgents } from './describeStatus.ts'
 import { createEndings } from './endings.ts'
 import { interruption } from './interruption.ts'
 import { recovered } from './recovered.ts'
+import { requireRoles, routesOf, signerSafeOf, worstCaseOnChain } from './safeAgents.ts'
 import { findPassphrase, openChainSigner } from './signerPassphrase.ts'
 
 export type WatchChainOptions = {
@@ -34,6 +34,8 @@ export type WatchChainOptions = {
   /** Where the keystore's passphrase comes from; null when nobody said. */
   readonly passphrase: PassphraseConfig | null
   readonly terminal: Terminal
+  /** Told of the services once they are open: a rehearsal breaks them. */
+  onServices?(services: Services): void
 }
 
 /**
@@ -46,6 +48,8 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
   const folder = await holdDirectory(config.directory)
   const stop = interruption()
   let died: RialtoError | null = null
+  /** Ended because somebody asked for it: then nothing is left to be protected from here. */
+  let isOrderly = false
   const endings = createEndings(terminal.note)
   endings.add(() => stop.dispose())
   endings.add(() => folder.release())
@@ -80,6 +84,7 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
     })
     early.to(services.logger)
     endings.add(() => services.close())
+    options.onServices?.(services)
     const genesisHash = await chain.genesisHash()
     const signer = await terminal.step(
       'signer',
@@ -91,10 +96,11 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
             genesisHash,
             book: settings.addressBook,
             logger: services.logger,
-            accounts: keyed.map(({ id, policy }) => ({
+            accounts: keyed.map(({ id, policy, safe }) => ({
               label: id,
               key: { kind: 'stored' as const },
               policies: [policy],
+              ...signerSafeOf({ safe }),
             })),
           },
           passphrase,
@@ -109,10 +115,21 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
           .join(', ') || 'no key is needed to observe',
     )
     endings.add(() => signer.close())
-    const agents = config.agents.map((agent) => ({
+    const acting = config.agents.map((agent) => ({
+      config: agent,
+      account: accountOf(agent, signer),
+      sender: needsKey(agent) ? signer.addressOf(agent.id) : null,
+    }))
+    if (acting.some((agent) => agent.config.safe !== null && agent.sender !== null))
+      await terminal.step(
+        'role',
+        () => requireRoles(acting, settings),
+        (lines) => lines.join('; '),
+      )
+    const agents = acting.map(({ config: agent, account }) => ({
       agent: createAgent({
         config: agent,
-        account: accountOf(agent, signer),
+        account,
         book: settings.addressBook,
         model: services.model,
         checkpointer: services.checkpointer,
@@ -130,6 +147,7 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
       book: settings.addressBook,
       blockSeconds: settings.blockSeconds,
       agents,
+      routes: routesOf(acting),
     })
     endings.add(() => live.close())
     const isGuarded = config.agents.some(
@@ -137,7 +155,10 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
     )
     const protector = isGuarded && options.protector ? startProtector(config.path) : null
     if (protector !== null) {
-      endings.add(() => protector.stop())
+      endings.add(() => {
+        if (isOrderly) return protector.stop()
+        terminal.note(`  The protector, process ${protector.pid}, goes on: rialto protect --stop ends it.`)
+      })
       terminal.note(
         `  protector, process ${protector.pid}: rescues by rule alone, under the hard floor, if all else is down`,
       )
@@ -156,7 +177,7 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
     endings.add(() => server.close())
     endings.add(() => removeRuntimeFile(config.directory))
     await writeRuntimeFile(config.directory, { pid: process.pid, url: server.url, token: server.token })
-    for (const line of worstCase(agents, formatUsd)) terminal.note(line)
+    for (const line of await worstCaseOnChain(acting, settings)) terminal.note(line)
     terminal.note(`  status at ${server.url} (rialto status), log in ${services.logger.path}\n`)
 
     for (const line of recovered(await live.recover(await chain.head()))) terminal.note(line)
@@ -178,6 +199,7 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
       if (options.once) break
     }
     if (died !== null) throw died
+    isOrderly = true
     return 0
   } catch (error) {
     throw died ?? error
@@ -189,8 +211,9 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
 /** Somebody else's position can be watched without a key; but nothing can be signed for it. */
 const needsKey = ({ account, policy }: AgentConfig): boolean => account === null || policy.mode !== 'observe'
 
-/** The account that is configured, if it is the one whose key is there. */
+/** The account that is configured, if it is the one whose key is there, or a Safe that the key acts for. */
 function accountOf(agent: AgentConfig, signer: SignerProcess): `0x${string}` {
+  if (agent.safe !== null) return agent.safe.safe
   if (agent.account !== null && !needsKey(agent)) return agent.account
   const held = signer.addressOf(agent.id)
   if (agent.account === null || agent.account === held) return held
