@@ -101,6 +101,12 @@ export const attemptTransitions: readonly AttemptTransition[] = [
   ),
   ...each(['mined'], 'unknown', 'confirm', 'the nodes contradict one another about its block'),
   ...each(
+    ['signed', 'broadcast', 'pending', 'reorged'],
+    'unknown',
+    'confirm',
+    'its nonce is used, and nothing of ours on it has a receipt',
+  ),
+  ...each(
     ['signed', 'broadcast', 'unknown', 'reorged'],
     'pending',
     'confirm',
@@ -114,6 +120,12 @@ export const attemptTransitions: readonly AttemptTransition[] = [
     'replaced',
     'reconcile',
     'another transaction on its nonce is in a block that is deep enough',
+  ),
+  ...each(
+    [...AFLOAT],
+    'replaced',
+    'confirm',
+    'a quorum proves something outside of Rialto on its nonce, in a block that is deep enough',
   ),
   ...each(
     ['mined', 'confirmed', 'failed', 'replaced'],

@@ -77,9 +77,9 @@ describe('on a chain that is there already', { timeout: 120_000 }, () => {
     expect(mined.transactions).toHaveLength(1)
     // The next start finds what the last one sent.
     const third = await finished(rialto(argv, { folder }))
-    expect(third.stderr).toMatch(/took up 1 attempts in flight/)
+    expect(third.stderr).toMatch(/found and did:\n.*: broadcast when it was left, now confirmed/)
     const status = await finished(rialto(argv, { folder }))
-    expect(status.stderr).not.toMatch(/took up/)
+    expect(status.stderr).toMatch(/^ {2}clean$/m)
   })
 
   it('refuses what only a play understands', async () => {
