@@ -166,9 +166,13 @@ export async function settle(
 ): Promise<void> {
   const own = agentsOf(runtime, agents, account)
   const { journal, logger } = runtime
+  let isTakenUp = false
   await eachInTurn(logger, [
     () => recheck(runtime, agents, account, head),
-    async () => adoptLedger(runtime, own, await readNonces(runtime, account, head), head),
+    async () => {
+      await adoptLedger(runtime, own, await readNonces(runtime, account, head), head)
+      isTakenUp = true
+    },
     async () => {
       const slots = slotsOf(await journal.inFlight(account))
       await eachInTurn(
@@ -178,7 +182,8 @@ export async function settle(
     },
     async () => {
       const nonces = await readNonces(runtime, account, head)
-      await fillGaps(runtime, own, nonces, head)
+      // What was recorded on a later nonce would hide what the ledger still has on an earlier one.
+      if (isTakenUp) await fillGaps(runtime, own, nonces, head)
       await noticeStrangers(runtime, nonces, head)
     },
   ])
