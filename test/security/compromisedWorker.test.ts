@@ -1,4 +1,4 @@
-import { type Address, parseTransaction } from 'viem'
+import { parseTransaction } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { deriveKey } from '../../infra/signer/deriveKey.ts'
