@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { InvariantError } from '../../runtime/core/errors.ts'
 
 /** One JSON-RPC request as it came in. */
@@ -19,16 +20,26 @@ export type ProxiedRequest = { readonly method: string; readonly params: readonl
  * | `stall` | yes | an answer that never comes |
  * | `stallBody` | yes | headers, the first bytes of the answer, and then nothing |
  * | `hold` | yes | the answer once `until` resolves |
- * | `status` | no | that HTTP status, and a body that is no JSON-RPC |
+ * | `status` | no | that HTTP status with those headers, and a body that is no JSON-RPC |
  * | `garbage` | yes | that text in place of JSON |
+ * | `truncate` | yes | headers that promise the whole answer, its first half, and the end of the connection |
+ * | `delay` | yes | the answer, that many milliseconds later |
+ * | `reorder` | yes | the answer after that of a later request, or after that many milliseconds when none comes |
+ * | `duplicate` | twice | the first answer |
  */
 export type Fault =
   | { readonly kind: 'error'; readonly code: number; readonly message: string; readonly data?: unknown }
   | { readonly kind: 'result'; readonly result: unknown }
   | { readonly kind: 'rewrite'; readonly change: (result: unknown, request: ProxiedRequest) => unknown }
-  | { readonly kind: 'hide' | 'refuse' | 'drop' | 'stall' | 'stallBody' }
+  | { readonly kind: 'hide' | 'refuse' | 'drop' | 'stall' | 'stallBody' | 'truncate' | 'duplicate' }
+  | { readonly kind: 'delay' | 'reorder'; readonly milliseconds: number }
   | { readonly kind: 'hold'; readonly until: Promise<void> }
-  | { readonly kind: 'status'; readonly status: number; readonly body?: string }
+  | {
+      readonly kind: 'status'
+      readonly status: number
+      readonly body?: string
+      readonly headers?: Readonly<Record<string, string>>
+    }
   | { readonly kind: 'garbage'; readonly text: string }
 
 export type Rule = {
@@ -55,6 +66,16 @@ export type RpcProxy = {
   close(): Promise<void>
 }
 
+/** Asks the node behind the proxy. */
+export type Forward = (request: ProxiedRequest) => Promise<RpcReply>
+
+export type RpcProxyOptions = {
+  /** What befalls a request that no rule is for. Asked once for each, in order of arrival. */
+  readonly decide?: (request: ProxiedRequest) => Fault | null
+  /** Answers in the node's place whatever is to be forwarded: manners of other nodes. */
+  readonly answer?: (request: ProxiedRequest, forward: Forward) => Promise<RpcReply>
+}
+
 /**
  * A JSON-RPC proxy that passes everything through, but for what its rules say. For the faults that a local node
  * does not have: lost answers, missing methods, lies, and the manners of other nodes.
@@ -64,11 +85,14 @@ export type RpcProxy = {
  * const proxy = await startRpcProxy(world.url)
  * proxy.on({ method: 'eth_sendRawTransaction', times: 1, fault: { kind: 'drop' } })
  */
-export async function startRpcProxy(upstream: string): Promise<RpcProxy> {
+export async function startRpcProxy(upstream: string, options: RpcProxyOptions = {}): Promise<RpcProxy> {
   let rules: { rule: Rule; left: number }[] = []
   let requests: ProxiedRequest[] = []
   let waiting: { method: string; n: number; resolve: () => void }[] = []
   const sockets = new Set<Socket>()
+  const closing = new AbortController()
+  /** Resolves those who wait for the answer to a later request. */
+  let overtaken: (() => void)[] = []
 
   const count = (method: string) => requests.filter((request) => request.method === method).length
 
@@ -81,13 +105,29 @@ export async function startRpcProxy(upstream: string): Promise<RpcProxy> {
 
   function faultFor(request: ProxiedRequest): Fault | null {
     const entry = rules.findLast(({ rule, left }) => left > 0 && matches(rule, request))
-    if (entry === undefined) return null
+    if (entry === undefined) return options.decide?.(request) ?? null
     entry.left -= 1
     return entry.rule.fault
   }
 
+  const answer = options.answer ?? ((request: ProxiedRequest, forward: Forward) => forward(request))
   const server = createServer((incoming, outgoing) => {
-    serve(incoming, outgoing, upstream, record, faultFor).catch(() => {
+    const node = (request: ProxiedRequest) => askUpstream(upstream, request)
+    serve(incoming, outgoing, {
+      forward: options.answer === undefined ? node : (request) => answer(request, node),
+      record,
+      faultFor,
+      pause: (milliseconds) => pause(milliseconds, closing.signal),
+      untilOvertaken: () =>
+        new Promise((resolve) => {
+          overtaken.push(resolve)
+        }),
+      answered() {
+        const waiting = overtaken
+        overtaken = []
+        for (const resolve of waiting) resolve()
+      },
+    }).catch(() => {
       // The node is gone, or the caller is: what a proxy does then is to hang up.
       outgoing.destroy()
     })
@@ -122,6 +162,7 @@ export async function startRpcProxy(upstream: string): Promise<RpcProxy> {
             waiting.push({ method, n, resolve })
           }),
     async close() {
+      closing.abort()
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       for (const socket of sockets) socket.destroy()
       await closed
@@ -134,14 +175,44 @@ const matches = ({ method, when }: Rule, request: ProxiedRequest): boolean =>
     (typeof method === 'string' ? method === request.method : method.test(request.method))) &&
   (when?.(request) ?? true)
 
-type Answer = { jsonrpc: '2.0'; id: unknown; result?: unknown; error?: unknown }
+/** A JSON-RPC answer without its id. */
+export type RpcReply = {
+  readonly result?: unknown
+  readonly error?: { readonly code: number; readonly message: string; readonly data?: unknown }
+}
+
+/** Asks a node over HTTP. */
+export async function askUpstream(upstream: string, { method, params }: ProxiedRequest): Promise<RpcReply> {
+  const response = await fetch(upstream, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
+  })
+  const { result, error } = (await response.json()) as RpcReply
+  return error === undefined ? { result } : { error }
+}
+
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  try {
+    await delay(milliseconds, undefined, { signal })
+  } catch (error) {
+    if (!signal.aborted) throw error
+  }
+}
+
+type Surroundings = {
+  readonly forward: Forward
+  readonly record: (request: ProxiedRequest) => void
+  readonly faultFor: (request: ProxiedRequest) => Fault | null
+  readonly pause: (milliseconds: number) => Promise<void>
+  readonly untilOvertaken: () => Promise<void>
+  readonly answered: () => void
+}
 
 async function serve(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  upstream: string,
-  record: (request: ProxiedRequest) => void,
-  faultFor: (request: ProxiedRequest) => Fault | null,
+  { forward, record, faultFor, pause, untilOvertaken, answered }: Surroundings,
 ): Promise<void> {
   const parts: Buffer[] = []
   for await (const part of incoming) parts.push(part as Buffer)
@@ -150,72 +221,62 @@ async function serve(
   const { id, method, params = [] } = body as { id: unknown; method: string; params?: readonly unknown[] }
   const request = { method, params }
   const fault = faultFor(request)
-  const answer = (members: Partial<Answer>) => JSON.stringify({ jsonrpc: '2.0', id, ...members })
-  const send = (text: string, status = 200) =>
-    outgoing.writeHead(status, { 'content-type': 'application/json' }).end(text)
-  const forward = async () => {
-    const response = await fetch(upstream, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    })
-    return (await response.json()) as Answer
-  }
+  const json = { 'content-type': 'application/json' }
+  const textOf = (reply: RpcReply) => JSON.stringify({ jsonrpc: '2.0', id, ...reply })
+  const send = (text: string) => outgoing.writeHead(200, json).end(text, answered)
+  const sendError = (code: number, message: string, data?: unknown) =>
+    send(textOf({ error: { code, message, ...(data === undefined ? {} : { data }) } }))
 
-  if (fault === null) {
-    const passed = await forward()
-    record(request)
-    send(JSON.stringify(passed))
-    return
-  }
-  switch (fault.kind) {
+  switch (fault?.kind) {
     case 'error':
       record(request)
-      send(answer({ error: { code: fault.code, message: fault.message, data: fault.data } }))
-      return
+      return void sendError(fault.code, fault.message, fault.data)
     case 'result':
       record(request)
-      send(answer({ result: fault.result }))
-      return
+      return void send(textOf({ result: fault.result }))
     case 'hide':
       record(request)
-      send(
-        answer({ error: { code: -32601, message: `the method ${method} does not exist/is not available` } }),
-      )
-      return
+      return void sendError(-32601, `the method ${method} does not exist/is not available`)
     case 'refuse':
       record(request)
-      outgoing.destroy()
-      return
+      return void outgoing.destroy()
     case 'status':
       record(request)
-      send(fault.body ?? 'no', fault.status)
-      return
+      return void outgoing.writeHead(fault.status, { ...json, ...fault.headers }).end(fault.body ?? 'no')
   }
-  const passed = await forward()
+  const [passed] = await Promise.all(
+    fault?.kind === 'duplicate' ? [forward(request), forward(request)] : [forward(request)],
+  )
   record(request)
-  switch (fault.kind) {
+  const text = textOf(passed)
+  switch (fault?.kind) {
+    case undefined:
+    case 'duplicate':
+      return void send(text)
     case 'rewrite':
-      send(
-        passed.error === undefined
-          ? answer({ result: fault.change(passed.result, request) })
-          : JSON.stringify(passed),
+      return void send(
+        passed.error === undefined ? textOf({ result: fault.change(passed.result, request) }) : text,
       )
-      return
     case 'drop':
-      outgoing.destroy()
-      return
+      return void outgoing.destroy()
     case 'stall':
       return
     case 'stallBody':
-      outgoing.writeHead(200, { 'content-type': 'application/json' }).write('{"jsonrpc":"2.0",')
-      return
+      return void outgoing.writeHead(200, json).write('{"jsonrpc":"2.0",')
+    case 'truncate': {
+      outgoing.writeHead(200, { ...json, 'content-length': String(Buffer.byteLength(text)) })
+      return void outgoing.write(text.slice(0, text.length / 2), () => outgoing.destroy())
+    }
     case 'hold':
       await fault.until
-      send(JSON.stringify(passed))
-      return
+      return void send(text)
+    case 'delay':
+      await pause(fault.milliseconds)
+      return void send(text)
+    case 'reorder':
+      await Promise.race([untilOvertaken(), pause(fault.milliseconds)])
+      return void send(text)
     case 'garbage':
-      send(fault.text)
-      return
+      return void send(fault.text)
   }
 }
