@@ -28,17 +28,20 @@ export type Simulation =
  * touches, the second runs it between two readings of every one of them. The imagined block is the next one
  * (its time and its base fee), so that interest accrues as it will.
  *
+ * @param intent its agent tells by which route the account acts; without one it acts by itself
  * @param earlier fees that are on the plan's nonce already, which it has to outbid
+ * @param patience blocks by which its last valid block lies further ahead, because a person is asked
  */
 export async function simulate(
   runtime: SimulationRuntime,
-  intent: Pick<IntentRecord, 'id' | 'agent' | 'account' | 'action'>,
+  intent: Pick<IntentRecord, 'id' | 'account' | 'action'> & Partial<Pick<IntentRecord, 'agent'>>,
   snapshot: Snapshot,
   policy: Policy,
   earlier: readonly Fees[] = [],
+  patience = 0n,
 ): Promise<Simulation> {
   const { account } = intent
-  const byPolicy = snapshot.block.number + BigInt(policy.lastValidBlocks)
+  const byPolicy = snapshot.block.number + BigInt(policy.lastValidBlocks) + patience
   const { expiresAtBlock } = intent.action
   const lastValidBlock = expiresAtBlock < byPolicy ? expiresAtBlock : byPolicy
   const calls = encodeOrExplain(intent.action, snapshot, runtime.book, {
@@ -47,13 +50,72 @@ export async function simulate(
   })
   if (typeof calls === 'string') return { ok: false, reason: calls }
   const { batchAccount } = requireContracts(runtime)
-  const via = runtime.routeOf?.(intent.agent) ?? null
+  const via = (intent.agent === undefined ? null : runtime.routeOf?.(intent.agent)) ?? null
   const isDelegated =
     snapshot.wallet.delegation !== null && isAddressEqual(snapshot.wallet.delegation, batchAccount)
   // A Safe is a contract already: nothing has to be put in its place.
   const delegateTo = via !== null || isDelegated ? null : batchAccount
+  const ran = await run(runtime, { account, calls, delegateTo, via }, snapshot)
+  if (!ran.ok) return ran
+  const { effects } = ran
+  const plan: Plan = {
+    intentId: intent.id,
+    chainId: snapshot.chainId,
+    account,
+    calls,
+    delegateTo,
+    gasLimit: gasLimit(effects.gasUsed),
+    ...outbid(planFees(intent.action, snapshot, policy), earlier, policy.replacement.bump),
+    block: { number: snapshot.block.number, hash: snapshot.block.hash },
+    lastValidBlock,
+    policyVersion: policy.version,
+    ...(via === null ? {} : { via }),
+  }
+  return { ok: true, plan: sealSimulated(plan, effects) }
+}
+
+/** What a plan does now, which was simulated on an earlier block. */
+export type Repetition =
+  | {
+      readonly ok: true
+      /** The very same plan, under the hash that it had. */
+      readonly plan: SimulatedPlan
+      /** The same as if it were made on the snapshot's block: what guards can judge. */
+      readonly asOfNow: SimulatedPlan
+    }
+  | { readonly ok: false; readonly reason: string }
+
+/** Executes exactly the same transaction on a newer block: a person may have let it through since. */
+export async function simulateAgain(
+  runtime: SimulationRuntime,
+  plan: Plan,
+  snapshot: Snapshot,
+): Promise<Repetition> {
+  const { account, calls, delegateTo, via = null } = plan
+  const ran = await run(runtime, { account, calls, delegateTo, via }, snapshot)
+  if (!ran.ok) return ran
+  const block = { number: snapshot.block.number, hash: snapshot.block.hash }
+  return {
+    ok: true,
+    plan: sealSimulated(plan, ran.effects),
+    asOfNow: sealSimulated({ ...plan, block }, ran.effects),
+  }
+}
+
+type Transaction = Pick<Plan, 'account' | 'calls' | 'delegateTo'> & { readonly via: Plan['via'] | null }
+
+type Ran =
+  | { readonly ok: true; readonly effects: Effects }
+  | { readonly ok: false; readonly reason: string }
+
+/** Executes a transaction on the snapshot's block, and measures all that it touches. */
+async function run(
+  runtime: SimulationRuntime,
+  { account, calls, delegateTo, via }: Transaction,
+  snapshot: Snapshot,
+): Promise<Ran> {
   const transaction =
-    via === null
+    via === null || via === undefined
       ? { from: account, to: account, value: wei(0n), data: encodeExecute(calls) }
       : { from: via.sender, ...encodeRolesExecution(calls, via) }
   const scene = (inner: SimulationRequest['calls']): SimulationRequest => ({
@@ -81,20 +143,7 @@ export async function simulate(
     gasUsed: middle.gasUsed + (delegateTo === null ? 0n : AUTHORISATION_GAS),
     logCount: middle.logs.length,
   }
-  const plan: Plan = {
-    intentId: intent.id,
-    chainId: snapshot.chainId,
-    account,
-    calls,
-    delegateTo,
-    gasLimit: gasLimit(effects.gasUsed),
-    ...outbid(planFees(intent.action, snapshot, policy), earlier, policy.replacement.bump),
-    block: { number: snapshot.block.number, hash: snapshot.block.hash },
-    lastValidBlock,
-    policyVersion: policy.version,
-    ...(via === null ? {} : { via }),
-  }
-  return { ok: true, plan: sealSimulated(plan, effects) }
+  return { ok: true, effects }
 }
 
 /** The calls of an intent, or why it makes none: a proposal that cannot be carried out is denied, and so on record. */

@@ -3,7 +3,6 @@ import { agentId } from '../../../runtime/core/ids.ts'
 import type { Journal } from '../../../runtime/core/journal.ts'
 import type { Chain } from '../../../runtime/core/ports.ts'
 import type { BlockRef } from '../../../runtime/core/snapshot.ts'
-import { formatUsd } from '../../../runtime/core/units.ts'
 import type { Live } from '../../../runtime/live/startLive.ts'
 import { createChain } from '../../chain/createChain.ts'
 import { openServices, type Services, startEngine, worstCase } from '../../compose.ts'
@@ -16,6 +15,7 @@ import { createPlayMeter, type PlayMeter } from '../../world/measurePlay.ts'
 import { playScenario } from '../../world/playScenario.ts'
 import { BLOCK_SECONDS, type World } from '../../world/world.ts'
 import { type Play, removeWorldFile } from '../../world/worldFile.ts'
+import { money } from '../money.ts'
 import { makeReport, type Report } from '../report.ts'
 import type { Terminal } from '../terminal.ts'
 import { createEndings } from './endings.ts'
@@ -126,7 +126,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       agents,
     })
     endings.add(() => live.close())
-    for (const line of worstCase(agents, formatUsd)) terminal.note(line)
+    for (const line of worstCase(agents, money)) terminal.note(line)
     if (found !== null) {
       const head = await chain.head()
       terminal.note(`  took up the play at block ${Number(head.number) - play.startBlock} of ${play.blocks}`)

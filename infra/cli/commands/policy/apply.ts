@@ -9,7 +9,6 @@ import {
   transactionBuilderFile,
 } from '../../../safe/safeTransaction.ts'
 import { sendSafeTransaction } from '../../../safe/sendSafeTransaction.ts'
-import { guarded } from '../../../signer/keystore/files.ts'
 import { passphraseFdOption, passphraseFileOption } from '../../passphrase.ts'
 import type { Terminal } from '../../terminal.ts'
 import { findWallet, type WalletOptions, withKeystore } from '../wallet/openWallet.ts'
@@ -120,7 +119,16 @@ function writeOut(path: string, { role, agent }: RoleTarget, changes: readonly C
   const { account, chainId, policy } = role
   const name = `Role of ${agent.id}, policy ${policy.version}`
   const file = transactionBuilderFile({ safe: account.safe, chainId, name, createdAt: Date.now() }, changes)
-  guarded(path, () => writeFileSync(path, `${JSON.stringify(file, null, 2)}\n`, { flag: 'wx' }))
+  try {
+    // A file that is there may hold what owners are about to sign.
+    writeFileSync(path, `${JSON.stringify(file, null, 2)}\n`, { flag: 'wx' })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new InvalidInputError(
+      `Cannot write ${path}: ${code === 'EEXIST' ? 'it exists' : (code ?? 'the disk refuses')}.`,
+      { code: 'OUT_FILE', fix: 'Name another file with --out.' },
+    )
+  }
 }
 
 async function send(

@@ -1,0 +1,113 @@
+import type { Address } from 'viem'
+import type { AddressBook } from '../../../runtime/core/addressBook.ts'
+import type { AgentId } from '../../../runtime/core/ids.ts'
+import type { RolesRoute } from '../../../runtime/core/lifecycle.ts'
+import { createRpc, type Rpc } from '../../chain/rpc.ts'
+import type { AgentConfig, ChainConfig, SafeConfig } from '../../config/loadConfig.ts'
+import { compileRole } from '../../safe/compileRole.ts'
+import { describeRisk } from '../../safe/describeRisk.ts'
+import { explainRisk } from '../../safe/explainRisk.ts'
+import { readHoldings } from '../../safe/readHoldings.ts'
+import { requireRole } from '../../safe/requireRole.ts'
+import type { Role } from '../../safe/role.ts'
+import { openStateReader } from '../../safe/stateReader.ts'
+import type { SignerAccount } from '../../signer/messages.ts'
+import { money } from '../money.ts'
+
+type RealChain = Extract<ChainConfig, { kind: 'rpc' }>
+
+/** Milliseconds for one request: logs of years take their time. */
+const TIMEOUT = 60_000
+
+/** Every node of a chain by itself, for reads that no run of an agent makes. */
+export const openRpcs = ({ nodes }: Pick<RealChain, 'nodes'>): readonly Rpc[] =>
+  nodes.map(({ url }) => createRpc({ url: new URL(url), timeout: TIMEOUT, retries: 2 }))
+
+/** What the signer is told of an agent's Safe: its key then acts for nobody else. */
+export const signerSafeOf = ({ safe }: Pick<AgentConfig, 'safe'>): Pick<SignerAccount, 'safe'> =>
+  safe === null
+    ? {}
+    : {
+        safe: {
+          account: safe.safe,
+          modifier: safe.modifier,
+          multiSend: safe.multiSend,
+          roleKey: safe.roleKey,
+        },
+      }
+
+/** How an agent acts for its Safe. */
+export const routeOf = ({ modifier, multiSend, roleKey }: SafeConfig, sender: Address): RolesRoute => ({
+  kind: 'roles',
+  modifier,
+  multiSend,
+  roleKey,
+  sender,
+})
+
+/** An agent that is about to act on a chain. */
+export type ActingAgent = {
+  readonly config: AgentConfig
+  /** Whose money it moves. */
+  readonly account: Address
+  /** Whose key the signer holds for it; null where it only observes. */
+  readonly sender: Address | null
+}
+
+const roleOf = ({ config, sender }: ActingAgent, book: AddressBook): Role | null =>
+  config.safe === null ? null : compileRole(config.policy, book, { ...config.safe, sender })
+
+/**
+ * Lets agents of Safes begin only if what is on-chain is what their policies say, by the word of every node.
+ *
+ * @returns a line about each that was looked at
+ * @throws {RoleMismatchError}
+ */
+export async function requireRoles(
+  agents: readonly ActingAgent[],
+  chain: RealChain,
+): Promise<readonly string[]> {
+  const lines: string[] = []
+  for (const agent of agents) {
+    const { id, safe } = agent.config
+    const role = roleOf(agent, chain.addressBook)
+    // Whoever holds no key signs nothing, whatever the chain would let it do.
+    if (role === null || safe === null || agent.sender === null) continue
+    const { check, hosts } = await requireRole(id, {
+      ...{ rpcs: openRpcs(chain), quorum: chain.quorum, role, book: chain.addressBook },
+      firstBlock: safe.firstBlock,
+    })
+    lines.push(
+      `${id} for the Safe ${safe.safe}, as its policy says at block ${check.block.number} (${hosts.join(', ')})`,
+    )
+  }
+  return lines
+}
+
+/** The routes of agents that act for a Safe, by id. */
+export const routesOf = (agents: readonly ActingAgent[]): ReadonlyMap<AgentId, RolesRoute> =>
+  new Map(
+    agents.flatMap(({ config: { id, safe }, sender }) =>
+      safe === null || sender === null ? [] : [[id, routeOf(safe, sender)] as const],
+    ),
+  )
+
+/** The most that can be lost, said before anything is signed for the first time. */
+export async function worstCaseOnChain(
+  agents: readonly ActingAgent[],
+  chain: RealChain,
+): Promise<readonly string[]> {
+  const [rpc] = openRpcs(chain)
+  if (rpc === undefined) return []
+  const reader = await openStateReader(rpc)
+  const lines = await Promise.all(
+    agents.map(async (agent) => {
+      const { config, account, sender } = agent
+      const role = roleOf(agent, chain.addressBook)
+      const payer = role === null ? account : sender
+      const holdings = await readHoldings(reader, chain.addressBook, account, payer)
+      return describeRisk(config.id, explainRisk({ account, policy: config.policy, role, holdings }), money)
+    }),
+  )
+  return lines.flat()
+}
