@@ -1,6 +1,5 @@
 import { getAddress } from 'viem'
 import { storable } from '../../infra/store/columns.ts'
-import { decodePlan, encodePlan } from '../../infra/store/json.ts'
 import {
   adoptedPurpose,
   checkAdopted,
@@ -16,6 +15,7 @@ import {
   settledIntent,
   supersededBy,
 } from '../../infra/store/rules.ts'
+import { storableAttempt, storableOutcome, UNDECIDED } from '../../infra/store/storable.ts'
 import { isOpen, mayMove } from '../../runtime/core/attempts.ts'
 import { InvariantError } from '../../runtime/core/errors.ts'
 import type { AgentId, IntentId } from '../../runtime/core/ids.ts'
@@ -29,16 +29,12 @@ import {
   type PreparedAttempt,
   StatusConflictError,
 } from '../../runtime/core/journal.ts'
-import type { Outcome } from '../../runtime/core/lifecycle.ts'
 import { usd } from '../../runtime/core/units.ts'
 import { found, highest, lower, type MemoryTables, nonceKey, put } from './memoryTables.ts'
 
 /** Whose an attempt is; null when the journal does not know its intent. */
 export const agentOf = ({ intents }: MemoryTables, { intentId }: AttemptRecord): AgentId | null =>
   intentId === null ? null : found(intents, 'intent', intentId).agent
-
-/** What an attempt has while it is in no block and nothing is known of its outcome. */
-const UNDECIDED = { blockNumber: null, blockHash: null, actual: null, spent: null, failure: null } as const
 
 /**
  * Attempts of the twin, as one state machine: every method does its work in one go, and `move` is the one place that
@@ -143,7 +139,7 @@ export function memoryAttempts(
       fence(lease)
       const stored = attempts.get(given.id)
       if (stored !== undefined) return stored
-      const attempt = storedAttempt(given)
+      const attempt = storableAttempt(given)
       if (attempt.replaces !== null) checkReplaceable(found(attempts, 'attempt', attempt.replaces), attempt)
       const intent = intentToSign(attempt)
       checkNonces(attempt)
@@ -176,7 +172,7 @@ export function memoryAttempts(
       const intent = given.intentId === null ? undefined : intents.get(given.intentId)
       const isOurs = intent !== undefined && (intent.status === 'proposed' || intent.status === 'signed')
       if (isOurs) put(intents, { ...intent, status: 'signed' })
-      const attempt = storedAttempt({
+      const attempt = storableAttempt({
         ...given,
         intentId: isOurs ? intent.id : null,
         purpose: adoptedPurpose(given.plan, isOurs),
@@ -233,7 +229,7 @@ export function memoryAttempts(
           blockNumber: settlement.blockNumber,
           blockHash: lower(settlement.blockHash),
           spent: settlement.spent,
-          actual: settlement.actual === null ? null : storedOutcome(settlement.actual),
+          actual: settlement.actual === null ? null : storableOutcome(settlement.actual),
           failure: settlement.status === 'failed' ? storable(settlement.failure) : null,
         })
         endIntent(attempt.intentId, settledIntent(attempt.purpose, settlement))
@@ -284,25 +280,3 @@ export function memoryAttempts(
 
 const ofAccount = (records: AttemptRecord[], account: `0x${string}` | undefined): AttemptRecord[] =>
   account === undefined ? records : records.filter((record) => record.account === getAddress(account))
-
-/** An attempt as a database would give it back. */
-const storedAttempt = (attempt: PreparedAttempt): PreparedAttempt => ({
-  id: attempt.id,
-  intentId: attempt.intentId,
-  purpose: attempt.purpose,
-  replaces: attempt.replaces,
-  chainId: attempt.chainId,
-  account: getAddress(attempt.account),
-  nonce: attempt.nonce,
-  noncesUsed: attempt.noncesUsed,
-  plan: decodePlan(encodePlan(attempt.plan)),
-  planHash: lower(attempt.planHash),
-  signedAt: attempt.signedAt,
-  reserved: attempt.reserved,
-  expected: attempt.expected === null ? null : storedOutcome(attempt.expected),
-})
-
-const storedOutcome = (outcome: Outcome): Outcome => ({
-  ...outcome,
-  balanceChanges: outcome.balanceChanges.map(({ token, change }) => ({ token: getAddress(token), change })),
-})

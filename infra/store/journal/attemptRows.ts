@@ -1,14 +1,19 @@
-import { aliasedTable, and, asc, eq, gte, inArray, max, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, gte, inArray, max, type SQL, sql } from 'drizzle-orm'
+import { alias } from 'drizzle-orm/pg-core'
 import { openStatuses } from '../../../runtime/core/attempts.ts'
 import type { AttemptId } from '../../../runtime/core/ids.ts'
 import { type AttemptRecord, type Journal, UnknownRecordError } from '../../../runtime/core/journal.ts'
 import type { Outcome } from '../../../runtime/core/lifecycle.ts'
 import { decodeBalanceChanges, decodePlan } from '../json.ts'
+import { sourcesOf } from '../rules.ts'
 import { attemptSteps, attempts, nonces, outcomes } from '../schema.ts'
 import type { Queries, Scope } from './scope.ts'
 
 /** Attempts whose outcome is not known. The list is written out, as in the index that answers it. */
 export const isOpenRow: SQL = sql`${attempts.status} IN (${sql.raw(openStatuses.map((status) => `'${status}'`).join(', '))})`
+
+const expected = alias(outcomes, 'expected')
+const actual = alias(outcomes, 'actual')
 
 /** What can be read of attempts. */
 export function attemptReadMethods(
@@ -73,22 +78,43 @@ export function attemptReadMethods(
 
 /** @throws {UnknownRecordError} when there is none. */
 export async function readAttempt(db: Queries, scope: Scope, id: AttemptId): Promise<AttemptRecord> {
-  const attempt = await findAttempt(db, scope, id)
-  if (attempt === undefined) throw new UnknownRecordError('attempt', id)
-  return attempt
-}
-
-export async function findAttempt(
-  db: Queries,
-  scope: Scope,
-  id: AttemptId,
-): Promise<AttemptRecord | undefined> {
   const [row] = await selectAttempts(db).where(and(eq(attempts.epoch, scope.key), eq(attempts.id, id)))
-  return row === undefined ? undefined : toAttempt(row)
+  if (row === undefined) throw new UnknownRecordError('attempt', id)
+  return toAttempt(row)
 }
 
-const expected = aliasedTable(outcomes, 'expected')
-const actual = aliasedTable(outcomes, 'actual')
+type Change = Partial<AttemptRow> & Pick<AttemptRow, 'status'>
+
+/**
+ * Moves an attempt that is in a status from which the state machine goes there, in one statement. What is moved so has no
+ * outcome yet but the expected one.
+ *
+ * @returns the attempt; undefined when there is none, or it is in another status
+ */
+export async function moveAttempt(
+  db: Queries,
+  which: SQL | undefined,
+  change: Change,
+): Promise<AttemptRecord | undefined> {
+  const moved = db.$with('moved').as(
+    db
+      .update(attempts)
+      .set({ ...change, changedAt: sql`now()` })
+      .where(and(which, inArray(attempts.status, sourcesOf(change.status))))
+      .returning(),
+  )
+  const [row] = await db
+    .with(moved)
+    .select()
+    .from(moved)
+    .leftJoin(
+      expected,
+      and(eq(expected.epoch, moved.epoch), eq(expected.attemptId, moved.id), eq(expected.phase, 'expected')),
+    )
+  return row === undefined
+    ? undefined
+    : toAttempt({ attempt: row.moved, expected: row.expected, actual: null })
+}
 
 /** Attempts with what was expected and what happened, in one statement. */
 export function selectAttempts(db: Queries) {

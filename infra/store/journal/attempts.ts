@@ -17,10 +17,10 @@ import {
   checkSameAttempt,
   heldNonces,
   noncesOf,
-  sourcesOf,
 } from '../rules.ts'
 import { attempts, intents, nonces, outcomes } from '../schema.ts'
-import { findAttempt, readAttempt } from './attemptRows.ts'
+import { storableAttempt, UNDECIDED } from '../storable.ts'
+import { moveAttempt, readAttempt } from './attemptRows.ts'
 import { fence } from './leases.ts'
 import type { Scope, Tx } from './scope.ts'
 
@@ -131,29 +131,22 @@ export function attemptMethods(scope: Scope): Pick<Journal, 'prepare' | 'sign' |
       checkPrepared(lease, attempt)
       return scope.transaction('prepare an attempt', async (tx) => {
         await fence(scope, tx, lease)
-        const stored = await findAttempt(tx, scope, attempt.id)
-        if (stored !== undefined) return stored
+        const [there] = await tx.select({ id: attempts.id }).from(attempts).where(isAttempt(attempt.id))
+        if (there !== undefined) return readAttempt(tx, scope, attempt.id)
         if (attempt.replaces !== null) await holdReplaced(tx, attempt.replaces, attempt)
         const agent = attempt.intentId === null ? null : await signIntent(tx, attempt, attempt.intentId)
         await insert(tx, attempt, { status: 'prepared', agent })
         await claim(tx, attempt)
-        return readAttempt(tx, scope, attempt.id)
+        return { ...storableAttempt(attempt), ...UNDECIDED, status: 'prepared', raw: null, hash: null }
       })
     },
 
     sign: (lease, id, { raw, hash }) =>
       scope.transaction('store signed bytes', async (tx) => {
         await fence(scope, tx, lease)
-        await tx
-          .update(attempts)
-          .set({ status: 'signed', raw, hash, changedAt })
-          .where(
-            and(
-              isAttempt(id),
-              eq(attempts.account, lease.account),
-              inArray(attempts.status, sourcesOf('signed')),
-            ),
-          )
+        const isTheirs = and(isAttempt(id), eq(attempts.account, lease.account))
+        const signed = await moveAttempt(tx, isTheirs, { status: 'signed', raw, hash })
+        if (signed !== undefined) return signed
         const attempt = await readAttempt(tx, scope, id)
         if (attempt.account !== lease.account)
           throw new InvariantError('The lease is on another account than the attempt.', { attempt: id })

@@ -22,7 +22,14 @@ import {
   supersededBy,
 } from '../rules.ts'
 import { attempts, intents, leases, nonces, outcomes } from '../schema.ts'
-import { type AttemptRow, isOpenRow, readAttempt, selectAttempts, toAttempt } from './attemptRows.ts'
+import {
+  type AttemptRow,
+  isOpenRow,
+  moveAttempt,
+  readAttempt,
+  selectAttempts,
+  toAttempt,
+} from './attemptRows.ts'
 import type { Scope, Tx } from './scope.ts'
 
 type Moved = Pick<AttemptRow, 'id' | 'intentId' | 'account' | 'nonce' | 'noncesUsed' | 'status'>
@@ -219,25 +226,26 @@ export function movementMethods(scope: Scope): Pick<Journal, 'advance' | 'settle
 
   return {
     advance: (id, step) =>
-      scope.transaction('move an attempt', async (tx) => {
-        if (step.to === 'reorged') return takeBack(tx, id)
-        const [attempt] = await tx.select().from(attempts).where(isAttempt(id)).for('update')
-        if (attempt === undefined) throw new UnknownRecordError('attempt', id)
-        if (judgeStep(attempt, step) === 'write') {
-          const change = {
-            ...UNDECIDED,
-            status: step.to,
-            blockNumber: step.to === 'mined' ? step.block.number : null,
-            blockHash: step.to === 'mined' ? step.block.hash : null,
-            failure: step.to === 'unknown' ? step.failure : null,
-          } as const
-          // The same status once more is no step, only another reason.
-          if (attempt.status === step.to)
-            await tx.update(attempts).set({ failure: change.failure, changedAt }).where(isAttempt(id))
-          else await move(tx, isAttempt(id), change)
-        }
-        return readAttempt(tx, scope, id)
-      }),
+      step.to === 'reorged'
+        ? scope.transaction('take a settlement back', (tx) => takeBack(tx, id))
+        : scope.query('move an attempt', async (db) => {
+            const moved = await moveAttempt(db, isAttempt(id), {
+              ...UNDECIDED,
+              status: step.to,
+              blockNumber: step.to === 'mined' ? step.block.number : null,
+              blockHash: step.to === 'mined' ? step.block.hash : null,
+              failure: step.to === 'unknown' ? step.failure : null,
+            })
+            if (moved !== undefined) return moved
+            // No arrow goes there from where it is: it has no need to move, or must not.
+            if (step.to === 'unknown') {
+              const isUnknown = and(isAttempt(id), eq(attempts.status, 'unknown'))
+              await db.update(attempts).set({ failure: step.failure, changedAt }).where(isUnknown)
+            }
+            const attempt = await readAttempt(db, scope, id)
+            judgeStep(attempt, step)
+            return attempt
+          }),
 
     settle: (id, settlement) =>
       scope.transaction('settle an attempt', async (tx) => {
