@@ -1,11 +1,21 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { privateKeyToAccount } from 'viem/accounts'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { entryPoint } from '../../infra/process/entryPoint.ts'
+import { packageRoot } from '../../infra/process/packageRoot.ts'
 import { encryptKey, SCRYPT_COST } from '../../infra/signer/keystore/keyFile.ts'
 import { rialtoOnTerminal, scratchFolder } from './rialto.ts'
 
@@ -220,6 +230,20 @@ describe('rialto wallet', { timeout: 120_000 }, () => {
     mkdirSync(join(folder, 'b.json'))
     expect((await wallet([...backup, ...withPassphrase()])).stderr).toMatch(/b\.json \(EEXIST\)/)
     expect(files()).toEqual(before)
+  })
+
+  it('leaves neither a key nor a part of one on a disk that is full', async () => {
+    const flag = secret('full', '')
+    const preload = join(packageRoot(import.meta.url), 'test', 'conformance', 'fullDisk.cjs')
+    const env = { NODE_OPTIONS: `--require ${preload}`, RIALTO_TEST_FULL_DISK: flag }
+    const full = await wallet(['create', '--label', 'a', ...withPassphrase()], { env })
+    expect(full).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/\(ENOSPC\)\..*make room on the disk/i),
+    })
+    expect(files()).toEqual([])
+    rmSync(flag)
+    expect((await wallet(['create', '--label', 'a', ...withPassphrase()], { env })).code).toBe(0)
   })
 
   it('takes the agent that has no key, and says who has none', async () => {

@@ -6,6 +6,7 @@ import { type PassphraseConfig, passphraseOf } from '../../../config/loadConfig.
 import { loadEnvironment } from '../../../config/loadEnvironment.ts'
 import { findConfigFile, readConfigFile } from '../../../config/readConfigFile.ts'
 import { prepareDirectory } from '../../../directory.ts'
+import { SignerError } from '../../../signer/errors.ts'
 import {
   isWorldLabel,
   type KeyEntry,
@@ -86,7 +87,7 @@ export async function withKeystore<T>(
   try {
     await prepareDirectory(wallet.directory, 0)
     const keystore = openKeystore(wallet.folder, passphrase)
-    const unlock = await lockFolder(join(wallet.folder, 'lock'))
+    const unlock = await lockKeystore(wallet.folder)
     try {
       return await work(keystore)
     } finally {
@@ -94,6 +95,19 @@ export async function withKeystore<T>(
     }
   } finally {
     passphrase.fill(0)
+  }
+}
+
+/** Two commands that make a key of one label at once would leave a keystore that nobody can open. */
+async function lockKeystore(folder: string): Promise<() => void> {
+  try {
+    return await lockFolder(join(folder, 'lock'))
+  } catch (error) {
+    if (!(error instanceof SignerError) || error.code !== 'SIGNER_LOCKED') throw error
+    throw new SignerError('KEYSTORE', `Another rialto wallet command uses ${folder}.`, {
+      fix: 'Wait until it has ended.',
+      retryable: true,
+    })
   }
 }
 
