@@ -35,7 +35,7 @@ export type SignerProcess = Signer & {
 
 /**
  * Starts the one process that holds keys. No key is ever on this side: a plan goes over a private pipe, signed bytes
- * come back. Its environment is empty but for `PATH`, and it writes to neither stdout nor stderr.
+ * come back. Its environment is empty but for `PATH` (and, for keys in AWS KMS, `HOME` and `AWS_*`), and it writes to neither stdout nor stderr.
  *
  * A signer that a protector has kept alive, when whoever started it was killed, is taken over by its socket if it was
  * started with the same parameters; else it is asked to end, and another is started.
@@ -76,7 +76,7 @@ export async function createSignerProcess(parameters: CreateSignerProcessParamet
 
   async function startAnew(): Promise<Connection> {
     const { source, channel } = handOver()
-    const opened = await openProcess(timeout, channel, onGone)
+    const opened = await openProcess(own.accounts, timeout, channel, onGone)
     const start = { ...own, ...(source === undefined ? {} : { passphrase: source }) }
     const started = (await opened.call('start', start).catch(async (error: unknown) => {
       await opened.close()
@@ -190,6 +190,7 @@ async function takeOver(
 
 /** Starts the child. `onGone` is called once, when it has ended for whatever reason. */
 async function openProcess(
+  accounts: StartParameters['accounts'],
   timeout: number,
   channel: PassphraseChannel | null,
   onGone: (why: string) => void,
@@ -197,7 +198,7 @@ async function openProcess(
   const { path, execArgv } = entryPoint(import.meta.url, './main')
   const child = spawn(process.execPath, [...execArgv, path], {
     stdio: ['ignore', 'ignore', 'ignore', 'pipe', ...(channel === null ? [] : [channel.stdio])],
-    env: process.env.PATH === undefined ? {} : { PATH: process.env.PATH },
+    env: environmentFor(accounts),
   })
   channel?.spawned(child)
   const pipe = child.stdio[3] as Duplex
@@ -225,6 +226,14 @@ async function openProcess(
       else await exitOf(exit, child)
     },
   }
+}
+
+/** `PATH`; and where a key is in AWS KMS, what its SDK finds credentials and region by. */
+function environmentFor(accounts: StartParameters['accounts']): NodeJS.ProcessEnv {
+  const usesKms = accounts.some(({ key }) => key.kind === 'kms')
+  const isPassed = (name: string) =>
+    name === 'PATH' || (usesKms && (name === 'HOME' || name.startsWith('AWS_')))
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => isPassed(name)))
 }
 
 /** Whether a signer that is let go of now lives on, because somebody else is connected to it. */

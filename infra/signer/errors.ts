@@ -19,6 +19,7 @@ import { RialtoError, type RialtoErrorParameters } from '../../runtime/core/erro
  * | `LEDGER_CORRUPT` | the ledger was damaged or edited |
  * | `SIGNER_LOCKED` | another signer uses the same folder |
  * | `KEYSTORE` | a key file or the passphrase is missing, unreadable or wrong |
+ * | `KEY_HOLDER` | a remote signer or a KMS did not sign, or not what it was asked to; `details.why` says which |
  * | `SIGNER_CONFIGURATION` | what the signer was started with does not fit together |
  * | `SIGNER_REQUEST` | a message that is none |
  * | `SIGNER_GONE` | the process ended before it answered, or none runs; asking again gives the same bytes |
@@ -39,6 +40,7 @@ export const signerErrorCodes = [
   'LEDGER_CORRUPT',
   'SIGNER_LOCKED',
   'KEYSTORE',
+  'KEY_HOLDER',
   'SIGNER_CONFIGURATION',
   'SIGNER_REQUEST',
   'SIGNER_GONE',

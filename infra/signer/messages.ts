@@ -10,6 +10,8 @@ import type { Policy } from '../../runtime/guards/policy.ts'
 import { SignerError, type SignerErrorCode, signerErrorCodes } from './errors.ts'
 import type { SafeAccount } from './judgePlan.ts'
 import type { PassphraseSource } from './keystore/passphrase.ts'
+import type { KmsKey } from './remote/kmsKey.ts'
+import type { RemoteKey } from './remote/remoteKey.ts'
 
 // What goes over the pipe between a process and its signer: one JSON object a line, bigints as {"$bigint":"…"}.
 
@@ -22,9 +24,14 @@ export type SignerAccount = {
   readonly label: string
   /**
    * `derived` is for the local world (chain 31337) alone: made of the seed, so everybody who knows it has the key.
-   * `stored` is random: made on the first start, or by `rialto wallet`.
+   * `stored` is random: made on the first start, or by `rialto wallet`. The others are not here: a remote signer or
+   * AWS KMS has them, and this one judges, counts and records in front of it.
    */
-  readonly key: { readonly kind: 'derived'; readonly seed: string } | { readonly kind: 'stored' }
+  readonly key:
+    | { readonly kind: 'derived'; readonly seed: string }
+    | { readonly kind: 'stored' }
+    | RemoteKey
+    | KmsKey
   /** Under which it may sign. Bound for the life of the process. */
   readonly policies: readonly Policy[]
   /** Set where the key is the member of a role that acts for a Safe: it then acts for nobody else. */

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
+import { privateKeyToAccount } from 'viem/accounts'
+import { InvariantError } from '../../runtime/core/errors.ts'
 import type { Signer } from '../../runtime/core/ports.ts'
 import { type Policy, policyVersion } from '../../runtime/guards/policy.ts'
 import { knownContracts } from '../../runtime/protocols/contracts.ts'
@@ -8,12 +9,16 @@ import { openOrders } from '../orders/ownerOrders.ts'
 import { createSigner } from './createSigner.ts'
 import { deriveKey } from './deriveKey.ts'
 import { SignerError } from './errors.ts'
+import type { KeyHolder } from './keyHolder.ts'
 import { SCRYPT_COST } from './keystore/keyFile.ts'
 import { isWorldLabel, type KeystoreFolder, listKeys, openKeystore } from './keystore/openKeystore.ts'
 import { madePassphrase, readPassphrase } from './keystore/passphrase.ts'
 import { openLedger } from './ledger.ts'
 import { lockFolder } from './lock.ts'
 import type { SignerAccount, Started, StartParameters } from './messages.ts'
+import { createAwsKms } from './remote/awsKms.ts'
+import { openKmsKey } from './remote/kmsKey.ts'
+import { openRemoteKey } from './remote/remoteKey.ts'
 
 /** Derived keys are for this chain alone: anvil's, and the local world's. */
 const LOCAL_CHAIN = 31_337
@@ -96,20 +101,35 @@ function misfit(why: string): never {
   throw new SignerError('SIGNER_CONFIGURATION', why, { fix: 'Correct the configuration and start again.' })
 }
 
-/** Opens the keys, and forgets the passphrase. A signer without accounts needs neither. */
-async function openAccounts(
-  parameters: StartParameters,
-): Promise<readonly (SignerAccount & ReturnType<typeof openAccount>)[]> {
+type OpenedKey = { readonly account: KeyHolder; readonly created: boolean }
+
+/** Opens the keys, and forgets the passphrase. A signer without keys of its own needs neither. */
+async function openAccounts(parameters: StartParameters): Promise<readonly (SignerAccount & OpenedKey)[]> {
   const { accounts, directory } = parameters
-  if (accounts.length === 0) return []
   const folder = join(directory, 'keystore')
-  makeFolder(folder)
-  const keystore = openKeystore(folder, await passphraseOf(parameters, folder))
+  const isOurs = accounts.some(({ key }) => key.kind === 'stored' || key.kind === 'derived')
+  if (isOurs) makeFolder(folder)
+  const keystore = isOurs ? openKeystore(folder, await passphraseOf(parameters, folder)) : null
   try {
-    return accounts.map((account) => ({ ...account, ...openAccount(account, keystore) }))
+    const opened: (SignerAccount & OpenedKey)[] = []
+    for (const account of accounts) opened.push({ ...account, ...(await openAccount(account, keystore)) })
+    return opened
   } finally {
-    keystore.close()
+    keystore?.close()
   }
+}
+
+async function openAccount(
+  { label, key }: SignerAccount,
+  keystore: KeystoreFolder | null,
+): Promise<OpenedKey> {
+  if (key.kind === 'remote') return { account: await openRemoteKey(key), created: false }
+  if (key.kind === 'kms') {
+    const kms = await createAwsKms(key.region === undefined ? {} : { region: key.region })
+    return { account: await openKmsKey(kms, key.keyId, key.address), created: false }
+  }
+  if (keystore === null) throw new InvariantError('A key of our own has no keystore.', { label })
+  return key.kind === 'stored' ? openStored(label, keystore) : openDerived(label, key.seed, keystore)
 }
 
 async function passphraseOf(
@@ -133,19 +153,17 @@ async function passphraseOf(
   return madePassphrase(folder, needIt.length === 0)
 }
 
-function openAccount(
-  { label, key }: SignerAccount,
-  keystore: KeystoreFolder,
-): { account: PrivateKeyAccount; created: boolean } {
-  if (key.kind === 'stored') {
-    const known = keystore.load(label)
-    return known === null
-      ? { account: keystore.create(label), created: true }
-      : { account: known, created: false }
-  }
-  // Every seed has a key file of its own, so that a folder can outlive a scenario.
-  const slot = `${label}.${key.seed}`
-  const privateKey = deriveKey({ label, seed: key.seed })
+function openStored(label: string, keystore: KeystoreFolder): OpenedKey {
+  const known = keystore.load(label)
+  return known === null
+    ? { account: keystore.create(label), created: true }
+    : { account: known, created: false }
+}
+
+/** Every seed has a key file of its own, so that a folder can outlive a scenario. */
+function openDerived(label: string, seed: string, keystore: KeystoreFolder): OpenedKey {
+  const slot = `${label}.${seed}`
+  const privateKey = deriveKey({ label, seed })
   const stored = keystore.load(slot)
   if (stored === null)
     return { account: keystore.store({ label: slot, privateKey, cost: SCRYPT_COST.local }), created: true }
