@@ -26,6 +26,7 @@ export const statusSchema = z.object({
       lastDecision: z.object({ block: z.int(), intent: z.string(), reason: z.string() }).nullable(),
     }),
   ),
+  /** Nonces whose outcome is not known yet. */
   inFlight: z.int(),
 })
 

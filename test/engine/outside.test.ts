@@ -112,7 +112,96 @@ describe('a journal that a power cut threw back', () => {
   })
 })
 
+describe('what was taken up from the ledger and is not mined in time', () => {
+  it('is filled over, and so is the nonce of its authorisation: the account is free again', async () => {
+    const engine = await createEngine(world)
+    const { attempt } = await engine.act(await engine.moveTo(HUNGRY))
+    const journal = await memoryJournals().open(world.chainId, world.genesisHash)
+    const restarted = engine.with({ journal })
+    for (let block = 0; block < 3; block += 1) await engine.pass({ runtime: restarted, drop: true })
+    const [adopted, fill] = await journal.attempts()
+    // The most that a policy lets one transaction cost is held back for what nobody knows the cost of.
+    expect(adopted).toMatchObject({
+      purpose: 'adopted',
+      reserved: engine.policy.riskReducing.spend.perTransaction,
+    })
+    expect(fill).toMatchObject({ purpose: 'fill', replaces: adopted?.id, nonce: attempt.nonce })
+    await engine.pass({ runtime: restarted })
+    await engine.pass({ runtime: restarted })
+    expect(await journal.attempts()).toMatchObject([
+      { status: 'replaced' },
+      { status: 'confirmed' },
+      { purpose: 'fill', nonce: attempt.nonce + 1n, status: 'confirmed' },
+    ])
+    const next = await engine.act(await engine.moveTo(dollars(1_749)), restarted)
+    expect(next).toMatchObject({ outcome: 'submitted', attempt: { nonce: attempt.nonce + 2n } })
+    await engine.pass({ runtime: restarted })
+  })
+})
+
+describe('how deep is deep enough', () => {
+  it('is what the chain calls final, where the policy waits for that', async () => {
+    const engine = await createEngine(world, {
+      policy: (policy) => ({ ...policy, confirmations: 'finalized' }),
+    })
+    const { chain } = engine.runtime
+    const { attempt } = await engine.act(await engine.moveTo(HUNGRY))
+    let final = 0n
+    const slow = engine.with({ chain: { ...chain, finalized: () => chain.block(final) } })
+    const mined = await engine.pass({ runtime: slow })
+    await engine.pass({ runtime: slow })
+    expect(await attemptsOf(engine)).toMatchObject([{ id: attempt.id, status: 'mined' }])
+    final = mined.number
+    await engine.follow(mined, slow)
+    expect(await attemptsOf(engine)).toMatchObject([{ status: 'confirmed', blockHash: mined.hash }])
+  })
+
+  it('is never known on a chain without finality, where the policy waits for that: it says so', async () => {
+    const engine = await createEngine(world, {
+      policy: (policy) => ({ ...policy, confirmations: 'finalized' }),
+    })
+    await engine.act(await engine.moveTo(HUNGRY))
+    const endless = engine.with({ chain: { ...engine.runtime.chain, finalized: async () => null } })
+    await expect(engine.pass({ runtime: endless })).rejects.toMatchObject({ code: 'FINALITY_MISSING' })
+    expect(await attemptsOf(engine)).toMatchObject([{ status: 'mined' }])
+  })
+
+  it('lets a rescue go on behind one that is mined, and no ordinary intent', async () => {
+    const engine = await createEngine(world, { policy: (policy) => ({ ...policy, confirmations: 50 }) })
+    const first = await engine.act(await engine.moveTo(HUNGRY))
+    await engine.pass()
+    const head = await engine.moveTo(dollars(1_450))
+    await engine.follow(head)
+    expect(await attemptsOf(engine)).toMatchObject([{ status: 'mined' }])
+    const next = await engine.act(head)
+    expect(next).toMatchObject({ outcome: 'submitted', attempt: { nonce: first.attempt.nonce + 2n } })
+    await engine.pass()
+    expect(await attemptsOf(engine)).toMatchObject([{ status: 'mined' }, { status: 'mined' }])
+  })
+})
+
 describe('nodes that do not agree', () => {
+  it('contradict themselves about a block: nobody knows, until they make sense again', async () => {
+    const engine = await createEngine(world, { policy: (policy) => ({ ...policy, confirmations: 2 }) })
+    const { attempt } = await engine.act(await engine.moveTo(HUNGRY))
+    await engine.pass()
+    expect(await attemptsOf(engine)).toMatchObject([{ status: 'mined' }])
+    const blind = engine.with({ chain: { ...engine.runtime.chain, receipt: async () => null } })
+    await engine.follow(await engine.runtime.chain.head(), blind)
+    expect(await attemptsOf(engine)).toMatchObject([
+      {
+        status: 'unknown',
+        failure: expect.stringContaining('is on the chain, and the receipt of it is not'),
+      },
+    ])
+    // Not even at enough confirmations: what used the nonce is ours.
+    await engine.pass({ runtime: blind })
+    await engine.pass({ runtime: blind })
+    expect(await attemptsOf(engine)).toMatchObject([{ id: attempt.id, status: 'unknown' }])
+    await engine.pass()
+    expect(await attemptsOf(engine)).toMatchObject([{ id: attempt.id, status: 'confirmed' }])
+  })
+
   it('move nothing', async () => {
     const engine = await createEngine(world)
     const { attempt } = await engine.act(await engine.moveTo(HUNGRY))

@@ -2,6 +2,7 @@ import type { Agent } from '../../../runtime/core/agent.ts'
 import type { Journal } from '../../../runtime/core/journal.ts'
 import type { Chain } from '../../../runtime/core/ports.ts'
 import { formatUsd } from '../../../runtime/core/units.ts'
+import { slotsOf } from '../../../runtime/stages/slot.ts'
 import type { Status } from '../../api/status.ts'
 import { version } from '../../version.ts'
 import { formatHealthFactor } from '../../world/measurePlay.ts'
@@ -71,6 +72,7 @@ export async function describeAgents(session: Described, phase: Status['phase'])
     ...blank(phase, chain.chainId),
     block: Number(head.number),
     agents,
-    inFlight: inFlight.length,
+    // Of several attempts on one nonce one at most is mined.
+    inFlight: slotsOf(inFlight).length,
   }
 }
