@@ -134,8 +134,7 @@ function untilReady({ child, stderr }: Victim): Promise<void> {
     const late = setTimeout(() => fail(`the runtime was not ready within ${READY / 1_000} s`), READY)
     const fail = (why: string) => {
       clearTimeout(late)
-      const said = stderr().trim().split('\n').at(-1)
-      reject(new DrillError(why, 'Look at what "rialto doctor" says.', { said }))
+      reject(new DrillError(why, 'Look at what "rialto doctor" says.'))
     }
     const look = () => {
       if (!/^ {2}block \d+ /m.test(stderr())) return
@@ -143,10 +142,14 @@ function untilReady({ child, stderr }: Victim): Promise<void> {
       resolve()
     }
     child.stderr?.on('data', look)
-    child.once('exit', (code) =>
-      fail(`the runtime ended with code ${code}: ${stderr().trim().split('\n').at(-1)}`),
-    )
+    child.once('exit', (code) => fail(`the runtime ended with code ${code}: ${complaint(stderr())}`))
   })
+}
+
+/** The line that says what was wrong: Node puts its version below it. */
+function complaint(stderr: string): string {
+  const lines = stderr.trim().split('\n')
+  return lines.findLast((line) => /^rialto: |Error\b/.test(line)) ?? lines.at(-1) ?? 'it said nothing'
 }
 
 async function kill({ child }: Victim, target: DrillTarget): Promise<void> {
