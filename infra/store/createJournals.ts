@@ -1,7 +1,8 @@
-import { eq } from 'drizzle-orm'
+import { asc, eq } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
-import { epochId } from '../../runtime/core/ids.ts'
+import { type EpochId, epochId } from '../../runtime/core/ids.ts'
 import type { Journal, JournalStore } from '../../runtime/core/journal.ts'
+import { approvalMethods } from './journal/approvals.ts'
 import { attemptReadMethods } from './journal/attemptRows.ts'
 import { attemptMethods } from './journal/attempts.ts'
 import { historyMethods } from './journal/history.ts'
@@ -34,18 +35,26 @@ export function createJournals({ pool, where }: Pick<Database, 'pool' | 'where'>
     }
   }
 
+  const journalOf = (epoch: EpochId, key: number): Journal =>
+    createJournal({
+      epoch,
+      key,
+      query: (step, work) => guarded(step, () => work(db)),
+      transaction: (step, work) => guarded(step, () => db.transaction(work)),
+    })
+
   return {
     open: (chainId, genesisHash) =>
       guarded('begin an epoch', async () => {
         const id = epochId(chainId, genesisHash)
         await db.insert(epochs).values({ id, chainId, genesisHash }).onConflictDoNothing()
         const [epoch] = await db.select({ key: epochs.key }).from(epochs).where(eq(epochs.id, id))
-        return createJournal({
-          epoch: id,
-          key: epoch?.key ?? 0,
-          query: (step, work) => guarded(step, () => work(db)),
-          transaction: (step, work) => guarded(step, () => db.transaction(work)),
-        })
+        return journalOf(id, epoch?.key ?? 0)
+      }),
+    all: () =>
+      guarded('read the epochs', async () => {
+        const rows = await db.select({ id: epochs.id, key: epochs.key }).from(epochs).orderBy(asc(epochs.key))
+        return rows.map(({ id, key }) => journalOf(id, key))
       }),
     setTradingState: (...order) => guarded('record an order', () => giveOrder(db, ...order)),
   }
@@ -60,5 +69,6 @@ const createJournal = (scope: Scope): Journal => ({
   ...movementMethods(scope),
   ...attemptReadMethods(scope),
   ...historyMethods(scope),
+  ...approvalMethods(scope),
   ...tradingStateMethods(scope),
 })

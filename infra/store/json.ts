@@ -4,8 +4,8 @@ import { canonicalJson } from '../../runtime/core/canonical.ts'
 import { InvariantError } from '../../runtime/core/errors.ts'
 import type { Hash, IntentId } from '../../runtime/core/ids.ts'
 import { type Action, parseIntent } from '../../runtime/core/intent.ts'
-import type { Outcome, Plan } from '../../runtime/core/lifecycle.ts'
-import { type Wei, wei } from '../../runtime/core/units.ts'
+import type { Effects, Outcome, Plan } from '../../runtime/core/lifecycle.ts'
+import { type Bps, bps, type Usd, usd, type Wad, type Wei, wad, wei } from '../../runtime/core/units.ts'
 import type { Verdict } from '../../runtime/core/verdict.ts'
 import { storable } from './columns.ts'
 
@@ -52,6 +52,31 @@ const planSchema = z.object({
     .exactOptional(),
 })
 
+const inUsd = integer.transform((value): Usd => usd(value))
+const inBps = integer.transform((value): Bps => bps(value))
+
+const accountDataSchema = z.object({
+  totalCollateral: inUsd,
+  totalDebt: inUsd,
+  availableBorrows: inUsd,
+  liquidationThreshold: inBps,
+  ltv: inBps,
+  healthFactor: integer.transform((value): Wad => wad(value)),
+})
+
+const effectsSchema = z.object({
+  gasUsed: integer,
+  balances: z.array(
+    z.object({ account: address, token: address.nullable(), before: integer, after: integer }),
+  ),
+  allowances: z.array(
+    z.object({ token: address, owner: address, spender: address, before: integer, after: integer }),
+  ),
+  position: z.object({ before: accountDataSchema, after: accountDataSchema }),
+  equity: z.object({ before: integer, after: integer }),
+  logCount: z.number().int().nonnegative(),
+})
+
 const balanceChangesSchema = z.array(z.object({ token: address, change: integer }))
 
 /** A value with every `bigint` in it as a decimal string. */
@@ -80,6 +105,10 @@ export function decodeAction(value: unknown): Action {
 export const encodePlan = (plan: Plan): unknown => toJson(plan)
 /** @throws {InvariantError} when it is no plan. */
 export const decodePlan = (value: unknown): Plan => decode(planSchema, value, 'a plan')
+
+export const encodeEffects = (effects: Effects): unknown => toJson(effects)
+/** @throws {InvariantError} when it is no measurement of effects. */
+export const decodeEffects = (value: unknown): Effects => decode(effectsSchema, value, 'effects')
 
 export const encodeBalanceChanges = (changes: Outcome['balanceChanges']) =>
   changes.map(({ token, change }) => ({ token: token.toLowerCase(), change: change.toString() }))

@@ -1,5 +1,11 @@
 import { isAddressEqual } from 'viem'
 import {
+  ApprovalClosedError,
+  type ApprovalEnd,
+  type ApprovalRecord,
+  type ApprovalRequest,
+} from '../../runtime/core/approvalRecords.ts'
+import {
   type AdoptedAttempt,
   type AttemptPurpose,
   type AttemptStep,
@@ -227,3 +233,51 @@ export const noncesOf = ({
 /** The strictest of several orders; `active` when there is none. */
 export const strictest = (states: readonly TradingState[]): TradingState =>
   states.includes('halted') ? 'halted' : states.includes('reducing') ? 'reducing' : 'active'
+
+/**
+ * A request is about its own plan.
+ *
+ * @throws {InvariantError} when its id, intent, account or policy are another's, or nothing could ever be enough.
+ */
+export function checkApprovalRequest(request: ApprovalRequest): void {
+  const { id, plan, intentId, account, policyVersion, threshold, requestedAt, expiresAt } = request
+  const isOwn =
+    planHash(plan) === id.toLowerCase() &&
+    plan.intentId === intentId &&
+    plan.policyVersion === policyVersion &&
+    isAddressEqual(plan.account, account)
+  if (!isOwn) throw new InvariantError('The request for approval is not about its own plan.', { id })
+  if (!Number.isSafeInteger(threshold) || threshold < 1 || expiresAt <= requestedAt)
+    throw new InvariantError('The request for approval could never be answered.', { id })
+}
+
+/** Of a request: what it is, and where its intent stands. */
+type Waiting = Pick<ApprovalRecord, 'id' | 'status' | 'expiresAt'> & { readonly intent: IntentStatus }
+
+/**
+ * Whether a signature may still be taken.
+ *
+ * @throws {ApprovalClosedError} when it may not.
+ */
+export function checkSignable({ id, status, expiresAt, intent }: Waiting, signedAt: bigint): void {
+  if (status !== 'pending' && status !== 'approved') throw new ApprovalClosedError(id, `it is ${status}`)
+  if (intent !== 'proposed') throw new ApprovalClosedError(id, `its intent is ${intent}`)
+  if (signedAt >= expiresAt)
+    throw new ApprovalClosedError(id, `it expired ${signedAt - expiresAt} seconds ago, by the chain's time`)
+}
+
+/**
+ * Whether an end changes a request (`write`) or finds its work done (`keep`).
+ *
+ * @throws {ApprovalClosedError} when it ended in another way, or its plan was signed.
+ */
+export function judgeApprovalEnd({ id, status, intent }: Waiting, end: ApprovalEnd): 'write' | 'keep' {
+  if (status === end) return 'keep'
+  if (status !== 'pending' && status !== 'approved') throw new ApprovalClosedError(id, `it is ${status}`)
+  if (intent === 'signed' || intent === 'done' || intent === 'reverted' || intent === 'deviated')
+    throw new ApprovalClosedError(id, 'its plan was signed')
+  return 'write'
+}
+
+/** What the end of a request makes of its intent. */
+export const intentAfter = (end: ApprovalEnd): IntentStatus => (end === 'rejected' ? 'denied' : 'expired')

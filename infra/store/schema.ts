@@ -1,7 +1,8 @@
 import { bigint, boolean, customType, integer, jsonb, pgSchema, smallint, text } from 'drizzle-orm/pg-core'
 import type { DecisionSource } from '../../runtime/core/agent.ts'
+import type { ApprovalStatus } from '../../runtime/core/approvalRecords.ts'
 import type { AttemptPurpose } from '../../runtime/core/attempts.ts'
-import type { AgentId, AttemptId, EpochId, IntentId, RunId } from '../../runtime/core/ids.ts'
+import type { AgentId, AttemptId, EpochId, Hash, IntentId, RunId } from '../../runtime/core/ids.ts'
 import type { IntentKind } from '../../runtime/core/intent.ts'
 import type { AttemptStatus, IntentStatus, RunStatus } from '../../runtime/core/journal.ts'
 import type { Usd, Wad, Wei } from '../../runtime/core/units.ts'
@@ -124,6 +125,35 @@ export const outcomes = rialto.table('outcomes', {
   gasUsed: uint('gas_used').notNull(),
   gasCost: uint<Wei>('gas_cost').notNull(),
   balanceChanges: jsonb('balance_changes').$type<readonly { token: string; change: string }[]>().notNull(),
+})
+
+export const approvals = rialto.table('approvals', {
+  epoch: integer('epoch').notNull(),
+  id: hash('id').notNull(),
+  seq: seq(),
+  intentId: text('intent_id').$type<IntentId>().notNull(),
+  agent: text('agent').$type<AgentId>().notNull(),
+  account: address('account').notNull(),
+  plan: jsonb('plan').notNull(),
+  effects: jsonb('effects').notNull(),
+  policyVersion: freeText('policy_version').notNull(),
+  reserved: uint<Usd>('reserved').notNull(),
+  owners: jsonb('owners').$type<readonly string[]>().notNull(),
+  threshold: integer('threshold').notNull(),
+  requestedAt: uint('requested_at').notNull(),
+  expiresAt: uint('expires_at').notNull(),
+  status: text('status').$type<ApprovalStatus>().notNull(),
+  reason: freeText('reason'),
+  changedAt: timestamp('changed_at'),
+})
+
+export const approvalSignatures = rialto.table('approval_signatures', {
+  epoch: integer('epoch').notNull(),
+  approvalId: hash('approval_id').$type<Hash>().notNull(),
+  signer: address('signer').notNull(),
+  ordinal: integer('ordinal').notNull(),
+  signature: bytes('signature').notNull(),
+  signedAt: uint('signed_at').notNull(),
 })
 
 export const leases = rialto.table('leases', {

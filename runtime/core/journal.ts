@@ -1,5 +1,6 @@
 import type { Address, Hex } from 'viem'
 import type { DecisionSource } from './agent.ts'
+import type { ApprovalEnd, ApprovalRecord, ApprovalRequest } from './approvalRecords.ts'
 import type {
   AdoptedAttempt,
   AttemptRecord,
@@ -13,7 +14,7 @@ import { RialtoError } from './errors.ts'
 import type { AgentId, AttemptId, EpochId, Hash, IntentId, RunId } from './ids.ts'
 import type { Action, IntentKind } from './intent.ts'
 import type { Usd, Wad } from './units.ts'
-import type { TradingState, Verdict } from './verdict.ts'
+import type { DenialCode, TradingState, Verdict } from './verdict.ts'
 
 export type { AttemptRecord, AttemptStatus, PreparedAttempt, Settlement } from './attempts.ts'
 
@@ -121,7 +122,7 @@ export class FencedError extends RialtoError {
 /** A record that the journal's epoch does not hold. */
 export class UnknownRecordError extends RialtoError {
   override readonly name = 'UnknownRecordError'
-  constructor(kind: 'run' | 'intent' | 'attempt', id: string) {
+  constructor(kind: 'run' | 'intent' | 'attempt' | 'approval', id: string) {
     super('UNKNOWN_RECORD', `The journal holds no ${kind} ${id}.`, {
       fix: 'Check that queue and journal belong together.',
       details: { kind, id },
@@ -155,6 +156,9 @@ export type JournalStore = {
    * the same run ids, and nothing that one did may be taken for done by the other.
    */
   open(chainId: number, genesisHash: Hash): Promise<Journal>
+
+  /** The journals of all epochs that there are, oldest first: for whoever looks for something and has no chain. */
+  all(): Promise<readonly Journal[]>
 
   /** Sets what a person ordered, in every epoch. */
   setTradingState(scope: TradingScope, state: TradingState, reason: string): Promise<void>
@@ -207,6 +211,33 @@ export type Journal = {
   expireIntent(id: IntentId): Promise<IntentRecord>
   /** Intents that were proposed but neither denied, expired nor signed: a restart takes them up. */
   openIntents(): Promise<readonly IntentRecord[]>
+
+  /**
+   * Asks a person about a plan, whose intent stays `proposed` meanwhile. An intent has one request at a time that waits.
+   *
+   * @throws {StatusConflictError} when the intent is not proposed.
+   * @throws {InvariantError} when another request of the intent waits, or the request does not fit its plan.
+   */
+  requestApproval(request: ApprovalRequest): Promise<ApprovalRecord>
+  /**
+   * Stores an owner's signature; the one that makes them enough makes the request `approved`. An owner who signed before
+   * changes nothing.
+   *
+   * @param signedAt chain time in seconds, of the newest block
+   * @throws {ApprovalSignatureError} when it is none of an owner over exactly this request.
+   * @throws {ApprovalClosedError} when the request does not wait any more, or its time is over.
+   */
+  addApproval(id: Hash, signature: Hex, signedAt: bigint): Promise<ApprovalRecord>
+  /**
+   * Ends a request that waits, and its intent with it: `rejected` makes that `denied`, all else `expired`. The same end
+   * again returns what is stored.
+   *
+   * @throws {ApprovalClosedError} when it ended in another way, or the plan was signed.
+   */
+  endApproval(id: Hash, end: ApprovalEnd, reason: string): Promise<ApprovalRecord>
+  approval(id: Hash): Promise<ApprovalRecord | null>
+  /** All requests, oldest first; with `waiting` those whose intent is still proposed and that have not ended. */
+  approvals(which?: 'waiting'): Promise<readonly ApprovalRecord[]>
 
   /**
    * Takes the lease if it is free, over, or the holder's own already, until `seconds` from now by the database's
@@ -275,6 +306,15 @@ export type Journal = {
    * action.
    */
   history(agent: AgentId, account: Address, since: bigint): Promise<History>
+
+  /**
+   * Since when an agent is in good standing on an account: the newest block in which it wanted what was denied for
+   * another reason than the excused ones, or in which an action of it deviated; the block of its first run if neither
+   * ever happened. Null when it has not run.
+   *
+   * @example await journal.goodSince(agent, account, [...WAITING]) // 21_000_000n
+   */
+  goodSince(agent: AgentId, account: Address, excused: readonly DenialCode[]): Promise<bigint | null>
 
   /** The strictest of what a person ordered for all, this agent or this account, and what `freeze` set in the epoch. */
   tradingState(agent: AgentId, account: Address): Promise<TradingState>

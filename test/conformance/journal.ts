@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { intentId, runId } from '../../runtime/core/ids.ts'
 import type { Journal, JournalStore } from '../../runtime/core/journal.ts'
+import { journalApprovalsConformance } from './journalApprovals.ts'
 import { journalAttemptsConformance } from './journalAttempts.ts'
 import {
   type Actor,
@@ -259,5 +260,6 @@ export function journalConformance(getStore: () => JournalStore): void {
 
   journalHistoryConformance(getStore)
   journalAttemptsConformance(getStore)
+  journalApprovalsConformance(getStore)
   journalMovementConformance(getStore)
 }

@@ -12,7 +12,8 @@ import {
   type Lease,
 } from '../../runtime/core/journal.ts'
 import { type Usd, usd } from '../../runtime/core/units.ts'
-import type { TradingState } from '../../runtime/core/verdict.ts'
+import { denials, type TradingState, type Verdict } from '../../runtime/core/verdict.ts'
+import { memoryApprovals } from './memoryApprovals.ts'
 import { agentOf, memoryAttempts } from './memoryAttempts.ts'
 import { emptyTables, found, highest, lower, nonceKey, put } from './memoryTables.ts'
 
@@ -47,6 +48,9 @@ export function memoryJournals({ now = Date.now }: { readonly now?: () => number
       const journal = epochs.get(id) ?? memoryJournal(id, orders, now, nextToken)
       epochs.set(id, journal)
       return journal
+    },
+    async all() {
+      return [...epochs.values()]
     },
     async setTradingState(scope, state) {
       const agent = scope !== 'all' && 'agent' in scope ? scope.agent : null
@@ -152,6 +156,7 @@ function memoryJournal(epoch: EpochId, orders: Order[], now: () => number, nextT
     },
 
     ...memoryAttempts(tables, fence),
+    ...memoryApprovals(tables),
 
     async history(agent, address, since) {
       const account = getAddress(address)
@@ -174,6 +179,25 @@ function memoryJournal(epoch: EpochId, orders: Order[], now: () => number, nextT
         lastActionAt: acted.length === 0 ? null : highest(acted.map(({ signedAt }) => signedAt)),
         peakEquity: equities.length === 0 ? null : (highest(equities) as Usd),
       }
+    },
+
+    async goodSince(agent, address, excused) {
+      const account = getAddress(address)
+      const mine = (record: { agent: AgentId; account: Address }) =>
+        record.agent === agent && record.account === account
+      const isFault = (verdict: Verdict) =>
+        denials(verdict).some(({ code }) => code !== null && !excused.includes(code))
+      const own = [...intents.values()].filter(mine)
+      const denied = own.filter(({ verdicts }) => verdicts.some(isFault)).map((one) => one.decidedOnBlock)
+      const deviated = [...attempts.values()]
+        .filter(({ intentId, status }) =>
+          own.some((one) => one.id === intentId && one.status === 'deviated' && status === 'confirmed'),
+        )
+        .flatMap(({ blockNumber }) => (blockNumber === null ? [] : [blockNumber]))
+      const first = [...runs.values()].filter(mine).map(({ blockNumber }) => blockNumber)
+      const begun = first.length === 0 ? [] : [first.reduce((a, b) => (b < a ? b : a))]
+      const blocks = [...denied, ...deviated, ...begun]
+      return blocks.length === 0 ? null : highest(blocks)
     },
 
     async tradingState(agent, account) {

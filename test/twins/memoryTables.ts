@@ -1,5 +1,6 @@
 import type { Hex } from 'viem'
-import type { AttemptId, IntentId, RunId } from '../../runtime/core/ids.ts'
+import type { ApprovalRecord } from '../../runtime/core/approvalRecords.ts'
+import type { AttemptId, Hash, IntentId, RunId } from '../../runtime/core/ids.ts'
 import {
   type AttemptMove,
   type AttemptRecord,
@@ -14,6 +15,7 @@ export type MemoryTables = {
   readonly intents: Map<IntentId, IntentRecord>
   readonly attempts: Map<AttemptId, AttemptRecord>
   readonly steps: Map<AttemptId, AttemptMove[]>
+  readonly approvals: Map<Hash, ApprovalRecord>
 }
 
 export const emptyTables = (): MemoryTables => ({
@@ -21,12 +23,13 @@ export const emptyTables = (): MemoryTables => ({
   intents: new Map(),
   attempts: new Map(),
   steps: new Map(),
+  approvals: new Map(),
 })
 
 /** @throws {UnknownRecordError} when there is none. */
 export function found<Id extends string, T>(
   records: Map<Id, T>,
-  kind: 'run' | 'intent' | 'attempt',
+  kind: 'run' | 'intent' | 'attempt' | 'approval',
   id: Id,
 ): T {
   const record = records.get(id)

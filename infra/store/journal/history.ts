@@ -1,12 +1,12 @@
 import { and, desc, eq, gte, isNotNull, isNull, ne, not, or, type SQL, sql } from 'drizzle-orm'
 import type { Journal } from '../../../runtime/core/journal.ts'
 import { usd } from '../../../runtime/core/units.ts'
-import { attempts, intents, runs } from '../schema.ts'
+import { attempts, intents, runs, verdicts } from '../schema.ts'
 import { isOpenRow } from './attemptRows.ts'
 import type { Scope } from './scope.ts'
 
 /** What the guards and a person ask about the past. Each is one statement, so one picture. */
-export function historyMethods(scope: Scope): Pick<Journal, 'history' | 'counts'> {
+export function historyMethods(scope: Scope): Pick<Journal, 'history' | 'goodSince' | 'counts'> {
   return {
     history: (agent, account, since) =>
       scope.query('read the history', async (db) => {
@@ -63,6 +63,37 @@ export function historyMethods(scope: Scope): Pick<Journal, 'history' | 'counts'
           lastActionAt: row?.lastActionAt == null ? null : BigInt(row.lastActionAt),
           peakEquity: row?.peakEquity == null ? null : usd(BigInt(row.peakEquity)),
         }
+      }),
+
+    goodSince: (agent, account, excused) =>
+      scope.query('read the standing of an agent', async (db) => {
+        const own = and(eq(intents.epoch, scope.key), eq(intents.agent, agent), eq(intents.account, account))
+        const denied = db
+          .select({ block: sql`max(${intents.decidedOnBlock})` })
+          .from(intents)
+          .innerJoin(verdicts, and(eq(verdicts.epoch, intents.epoch), eq(verdicts.intentId, intents.id)))
+          .where(
+            and(
+              own,
+              eq(verdicts.allowed, false),
+              sql`EXISTS (
+                SELECT FROM jsonb_array_elements(${verdicts.findings}) f
+                WHERE f ->> 'allowed' = 'false' AND NOT ${JSON.stringify(excused)}::jsonb ? (f ->> 'code'))`,
+            ),
+          )
+        const deviated = db
+          .select({ block: sql`max(${attempts.blockNumber})` })
+          .from(attempts)
+          .innerJoin(intents, and(eq(intents.epoch, attempts.epoch), eq(intents.id, attempts.intentId)))
+          .where(and(own, eq(intents.status, 'deviated'), eq(attempts.status, 'confirmed')))
+        const first = db
+          .select({ block: sql`min(${runs.blockNumber})` })
+          .from(runs)
+          .where(and(eq(runs.epoch, scope.key), eq(runs.agent, agent), eq(runs.account, account)))
+        const [row] = await db
+          .select({ block: sql<string | null>`greatest((${denied}), (${deviated}), (${first}))` })
+          .from(sql`(SELECT) one`)
+        return row?.block == null ? null : BigInt(row.block)
       }),
 
     counts: () =>
