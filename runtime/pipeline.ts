@@ -1,10 +1,16 @@
 import type { Address } from 'viem'
 import type { Agent } from './core/agent.ts'
+import type { ApprovalRecord } from './core/approvalRecords.ts'
 import { type IntentId, runId } from './core/ids.ts'
 import type { AttemptRecord, IntentRecord, Lease, RunRecord } from './core/journal.ts'
-import type { BlockRef } from './core/snapshot.ts'
+import type { AllowedPlan, SimulatedPlan } from './core/lifecycle.ts'
+import type { BlockRef, Snapshot } from './core/snapshot.ts'
+import type { Verdict } from './core/verdict.ts'
 import { analyse } from './stages/analyse.ts'
-import { approve } from './stages/approve.ts'
+import { asksAbout, asksAlways, patienceOf, patient } from './stages/approval/asks.ts'
+import { requestApproval } from './stages/approval/request.ts'
+import { reviewRequest } from './stages/approval/review.ts'
+import { approveByPolicy } from './stages/approve.ts'
 import { confirm } from './stages/confirm/confirm.ts'
 import { isDeep } from './stages/confirm/depth.ts'
 import { judgeOutside, noticeStrangers } from './stages/confirm/outside.ts'
@@ -56,8 +62,11 @@ export async function decide(runtime: Runtime, agent: Agent, block: BlockRef): P
   return propose(runtime, agent, snapshot, analysis, run.id)
 }
 
-/** What became of an intent when it was executed. */
-export type Execution = 'submitted' | 'denied' | 'expired' | 'held' | 'refused' | 'done'
+/**
+ * What became of an intent when it was executed. `held`: nobody may let it through but a person, who is asked where there
+ * is one; `void`: what a person was asked about does not do any more what was shown.
+ */
+export type Execution = 'submitted' | 'denied' | 'expired' | 'held' | 'void' | 'refused' | 'done'
 
 /** Carries out an intent on a block, if everything that has a say allows it. */
 export async function execute(
@@ -71,6 +80,10 @@ export async function execute(
   const actor = actorOf(runtime, agent)
   if (intent.status === 'signed') await goOn(runtime, agent, actor, id, block)
   if (intent.status !== 'proposed') return 'done'
+  // While a person is asked, the intent lasts as long as the request does.
+  const request = (await runtime.journal.approvals('waiting')).find(({ intentId }) => intentId === id)
+  if (request !== undefined)
+    return underLease(runtime, actor, (lease) => takeUp(runtime, agent, lease, intent, request, block))
   if (block.number >= intent.action.expiresAtBlock) {
     await runtime.journal.expireIntent(id)
     return 'expired'
@@ -104,30 +117,95 @@ async function carryOut(
   intent: IntentRecord,
   block: BlockRef,
 ): Promise<Execution> {
+  if (await isOver(runtime, agent, lease, intent, block)) return 'done'
   const policy = runtime.policyOf(agent.id)
-  await straighten(runtime, [agent], lease, block)
-  if (await wasSigned(runtime, lease, intent)) {
-    await runtime.journal.expireIntent(intent.id)
-    return 'done'
-  }
   const snapshot = await observe(runtime, agent, block)
-  const context = () => guardContext(runtime, agent, policy, snapshot)
-  if (!(await guardIntent(runtime, await context(), intent)).allowed) return 'denied'
+  const weighed = await weigh(runtime, agent, intent, snapshot, asksAlways(policy, intent.action))
+  if (weighed === null) return 'denied'
+  const { plan, verdict, isAsked } = weighed
+  if (policy.mode === 'observe') return 'held'
+  if (isAsked) {
+    await requestApproval(runtime, intent, plan, snapshot, policy)
+    return 'held'
+  }
+  return send(runtime, agent, lease, intent, approveByPolicy(plan, verdict), snapshot)
+}
 
-  const simulation = await simulate(runtime, intent, snapshot, policy)
+/** Looks at what a person is asked about, and sends it once enough have said yes and it still is what they saw. */
+async function takeUp(
+  runtime: Runtime,
+  agent: Agent,
+  lease: Lease,
+  intent: IntentRecord,
+  request: ApprovalRecord,
+  block: BlockRef,
+): Promise<Execution> {
+  if (await isOver(runtime, agent, lease, intent, block)) return 'done'
+  const snapshot = await observe(runtime, agent, block)
+  const review = await reviewRequest(runtime, agent, intent, request, snapshot)
+  if (review.kind !== 'allowed') return review.kind
+  const execution = await send(runtime, agent, lease, intent, review.plan, snapshot)
+  if (execution === 'refused')
+    await runtime.journal.endApproval(request.id, 'void', 'the signer refused it: the attempt says why')
+  return execution
+}
+
+/** Whether the signer signed for the intent before, although the journal has it as proposed: then it is over. */
+async function isOver(
+  runtime: Runtime,
+  agent: Agent,
+  lease: Lease,
+  intent: IntentRecord,
+  block: BlockRef,
+): Promise<boolean> {
+  await straighten(runtime, [agent], lease, block)
+  if (!(await wasSigned(runtime, lease, intent))) return false
+  await runtime.journal.expireIntent(intent.id)
+  return true
+}
+
+/**
+ * Guards and simulation; null when it is denied. What a person turns out to be asked about is made anew, so that it
+ * lasts as long as that may take.
+ */
+async function weigh(
+  runtime: Runtime,
+  agent: Agent,
+  intent: IntentRecord,
+  snapshot: Snapshot,
+  isAsked: boolean,
+): Promise<{ plan: SimulatedPlan; verdict: Verdict; isAsked: boolean } | null> {
+  const policy = runtime.policyOf(agent.id)
+  const patience = isAsked ? patienceOf(runtime, policy) : 0n
+  const wanted = patient(intent, patience)
+  const context = () => guardContext(runtime, agent, policy, snapshot, { isAsked })
+  if (!(await guardIntent(runtime, await context(), wanted)).allowed) return null
+
+  const simulation = await simulate(runtime, wanted, snapshot, policy, [], patience)
   if (!simulation.ok) {
     await denySimulation(runtime, policy, intent, simulation.reason)
-    return 'denied'
+    return null
   }
-  const verdict = await guardEffect(runtime, await context(), intent, simulation.plan)
-  if (!verdict.allowed) return 'denied'
+  const { plan } = simulation
+  if (!isAsked && asksAbout(policy, intent.action, plan.effects))
+    return weigh(runtime, agent, intent, snapshot, true)
+  const verdict = await guardEffect(runtime, await context(), wanted, plan)
+  return verdict.allowed ? { plan, verdict, isAsked } : null
+}
 
-  const plan = approve(simulation.plan, verdict, policy)
-  if (plan === null) return 'held'
-
+/** Signature and broadcast of what was let through. */
+async function send(
+  runtime: Runtime,
+  agent: Agent,
+  lease: Lease,
+  intent: IntentRecord,
+  plan: AllowedPlan,
+  snapshot: Snapshot,
+): Promise<Execution> {
+  const { block } = snapshot
   const attempt = await sign(runtime, lease, intent, plan, snapshot)
   if (attempt.status === 'dropped') return 'refused'
-  if ((await submit(runtime, attempt, policy, block)) === 'misplaced')
+  if ((await submit(runtime, attempt, runtime.policyOf(agent.id), block)) === 'misplaced')
     await straighten(runtime, [agent], lease, block)
   return 'submitted'
 }

@@ -2,11 +2,11 @@ import { allow, deny, type IntentGuard } from './guard.ts'
 
 /**
  * There is a block left in which the intent may be executed, its last one is not further ahead than the policy
- * allows, and nor is the plan's. That a plan does not outlive its intent is enforced on-chain: see `assertions`.
+ * allows, and nor is the plan's; where a person is asked, both by as much as that may take. That a plan does not outlive its intent is enforced on-chain: see `assertions`.
  */
-export const expiry: IntentGuard = ({ policy, snapshot }, intent, plan) => {
+export const expiry: IntentGuard = ({ policy, snapshot, patience = 0n }, intent, plan) => {
   const now = snapshot.block.number
-  const last = now + BigInt(policy.intentExpiryBlocks)
+  const last = now + BigInt(policy.intentExpiryBlocks) + patience
   const grounds = { limit: last.toString(), observed: intent.expiresAtBlock.toString() }
   if (intent.expiresAtBlock <= now)
     return deny('INTENT_EXPIRED', {
@@ -20,7 +20,7 @@ export const expiry: IntentGuard = ({ policy, snapshot }, intent, plan) => {
       message: `The intent is good up to block ${intent.expiresAtBlock}; the policy ends it after block ${last}.`,
     })
   if (plan !== null) {
-    const lastValid = plan.block.number + BigInt(policy.lastValidBlocks)
+    const lastValid = plan.block.number + BigInt(policy.lastValidBlocks) + patience
     if (plan.lastValidBlock > lastValid)
       return deny('EXPIRY_TOO_FAR', {
         limit: lastValid.toString(),

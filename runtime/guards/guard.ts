@@ -19,6 +19,8 @@ export type GuardContext = {
     readonly inert: number
   }
   readonly tradingState: TradingState
+  /** Blocks that a person is given to approve what is judged, by which it may be mined later. Absent: nobody is asked. */
+  readonly patience?: bigint
   /** Whose money is moved. */
   readonly account: Address
 }

@@ -1,5 +1,6 @@
 import { isAddressEqual } from 'viem'
 import type { Agent } from '../core/agent.ts'
+import type { ApprovalRecord } from '../core/approvalRecords.ts'
 import type { AttemptRecord, IntentRecord } from '../core/journal.ts'
 import type { Plan, SimulatedPlan } from '../core/lifecycle.ts'
 import { findPosition, type Snapshot } from '../core/snapshot.ts'
@@ -10,9 +11,18 @@ import { type GuardContext, judgeEffect, judgeIntent } from '../guards/index.ts'
 import type { Policy } from '../guards/policy.ts'
 import { isRescue } from '../guards/standing.ts'
 import { tradingState } from '../guards/tradingState.ts'
+import { patienceOf } from './approval/asks.ts'
 import { actorOf } from './owner.ts'
 import type { Runtime } from './runtime.ts'
 import { isEmpty, slotsOf } from './slot.ts'
+
+/** How a person has to do with what is judged. */
+export type Asking = {
+  /** Whether a person is asked about it: then it waits for whatever a person is asked about on the account. */
+  readonly isAsked?: boolean
+  /** What a person was asked, when that is what is judged. It waits for no other. */
+  readonly request?: ApprovalRecord
+}
 
 /** What the guards judge by. Read anew for each phase: the owner may have spoken while it was simulated. */
 export async function guardContext(
@@ -20,14 +30,21 @@ export async function guardContext(
   agent: Agent,
   policy: Policy,
   snapshot: Snapshot,
+  { isAsked = false, request }: Asking = {},
 ): Promise<GuardContext> {
   const since = snapshot.block.timestamp - BigInt(policy.spend.windowSeconds)
   const { journal } = runtime
-  const [history, tradingState, attempts] = await Promise.all([
+  const [history, tradingState, attempts, requests] = await Promise.all([
     journal.history(agent.id, agent.account, since > 0n ? since : 0n),
     journal.tradingState(agent.id, agent.account),
     journal.inFlight(),
+    journal.approvals('waiting'),
   ])
+  const others = requests.filter(
+    ({ id, account }) => id !== request?.id && isAddressEqual(account, agent.account),
+  )
+  const mayBeSpent = others.reduce((sum, { reserved }) => sum + reserved, 0n)
+  const waiting = request === undefined ? others.length : 0
   const actor = actorOf(runtime, agent)
   const slots = slotsOf(
     // Of a Safe, what others send for it changes it as well.
@@ -40,9 +57,16 @@ export async function guardContext(
     policy,
     book: runtime.book,
     snapshot,
-    history: { ...history, inFlight: slots.length, inert },
+    history: {
+      ...history,
+      spent: usd(history.spent + mayBeSpent),
+      inFlight: slots.length + waiting,
+      // A rescue that needs no person does not wait for one.
+      inert: inert + (isAsked ? 0 : waiting),
+    },
     tradingState,
     account: agent.account,
+    ...(isAsked || request !== undefined ? { patience: patienceOf(runtime, policy) } : {}),
   }
 }
 

@@ -1,5 +1,6 @@
 import { parseTransaction } from 'viem'
 import type { Agent } from '../core/agent.ts'
+import { signedApproval } from '../core/approvalRecords.ts'
 import { describeError, RialtoError } from '../core/errors.ts'
 import { attemptId } from '../core/ids.ts'
 import { isRiskReducing } from '../core/intent.ts'
@@ -41,12 +42,14 @@ export async function sign(
   if (plan.policyVersion !== runtime.policyOf(intent.agent).version)
     throw new PlanStaleError(intent.id, 'the policy changed')
   const head = await runtime.chain.head()
-  if (!isOnTopOf(head, plan.block))
+  const { approval } = plan
+  // What a person approved was made on an older block, and simulated again on the snapshot's.
+  const simulatedOn = approval.by === 'person' ? snapshot.block : plan.block
+  if (!isOnTopOf(head, simulatedOn))
     throw new PlanStaleError(
       intent.id,
-      `block ${plan.block.number}, which it was simulated on, is not new any more`,
+      `block ${simulatedOn.number}, which it was simulated on, is not new any more`,
     )
-  const { approval } = plan
   const attempt: PreparedAttempt = {
     id: attemptId(intent.id, 1),
     intentId: intent.id,
@@ -110,7 +113,9 @@ async function resume(
   attempt: AttemptRecord,
 ): Promise<AttemptRecord> {
   const obstacle = await whyNotNow(runtime, agent, attempt)
-  return obstacle === null ? finish(runtime, lease, attempt) : giveUp(runtime, lease, attempt, obstacle)
+  if (obstacle !== null) return giveUp(runtime, lease, attempt, obstacle)
+  const request = await runtime.journal.approval(attempt.planHash)
+  return finish(runtime, lease, attempt, request?.status === 'approved' ? signedApproval(request) : undefined)
 }
 
 /** What speaks against signing a plan that was judged before a crash; null if nothing does. */

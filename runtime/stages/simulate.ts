@@ -1,4 +1,4 @@
-import { concatHex, isAddressEqual } from 'viem'
+import { type Address, concatHex, formatEther, isAddressEqual } from 'viem'
 import type { IntentRecord } from '../core/journal.ts'
 import { type Call, type Effects, type Plan, type SimulatedPlan, sealSimulated } from '../core/lifecycle.ts'
 import type { SimulatedCall, SimulationRequest } from '../core/ports.ts'
@@ -71,7 +71,24 @@ export async function simulate(
     policyVersion: policy.version,
     ...(via === null ? {} : { via }),
   }
-  return { ok: true, plan: sealSimulated(plan, effects) }
+  const unpaid = via === null ? null : await unaffordable(runtime, plan, via.sender)
+  return unpaid === null ? { ok: true, plan: sealSimulated(plan, effects) } : { ok: false, reason: unpaid }
+}
+
+/**
+ * Why whoever acts for a Safe cannot pay for a plan; null when it can. The guards look at the account's own coins,
+ * and a Safe pays no gas.
+ */
+async function unaffordable(
+  { chain }: Pick<Runtime, 'chain'>,
+  { gasLimit: gas, maxFeePerGas, block }: Plan,
+  sender: Address,
+): Promise<string | null> {
+  const most = gas * maxFeePerGas
+  const held = await chain.balance(sender, block.hash)
+  return most <= held
+    ? null
+    : `its gas costs up to ${formatEther(most)} of the native coin, and ${sender}, who acts for the Safe, holds ${formatEther(held)}`
 }
 
 /** What a plan does now, which was simulated on an earlier block. */
@@ -104,9 +121,7 @@ export async function simulateAgain(
 
 type Transaction = Pick<Plan, 'account' | 'calls' | 'delegateTo'> & { readonly via: Plan['via'] | null }
 
-type Ran =
-  | { readonly ok: true; readonly effects: Effects }
-  | { readonly ok: false; readonly reason: string }
+type Ran = { readonly ok: true; readonly effects: Effects } | { readonly ok: false; readonly reason: string }
 
 /** Executes a transaction on the snapshot's block, and measures all that it touches. */
 async function run(
@@ -132,7 +147,8 @@ async function run(
     return { ok: false, reason: reasonOf(runtime, first) }
 
   const probe: Probe = probesFor(snapshot, runtime.book, account, first.logs)
-  const reading = { from: account, value: wei(0n), ...encodeProbe(probe, runtime.book) }
+  // By whoever pays for the transaction: some nodes charge gas in a simulation.
+  const reading = { from: transaction.from, value: wei(0n), ...encodeProbe(probe, runtime.book) }
   const [before, middle, after] = await runtime.chain.simulate(scene([reading, transaction, reading]))
   if (before?.status !== 'success' || middle?.status !== 'success' || after?.status !== 'success')
     return { ok: false, reason: reasonOf(runtime, middle) }

@@ -1,0 +1,51 @@
+import type { ApprovalRecord } from '../../core/approvalRecords.ts'
+import type { IntentRecord } from '../../core/journal.ts'
+import type { Plan, SimulatedPlan } from '../../core/lifecycle.ts'
+import type { Snapshot } from '../../core/snapshot.ts'
+import type { Policy } from '../../guards/policy.ts'
+import { reservedSpend } from '../measure.ts'
+import type { Runtime } from '../runtime.ts'
+
+/**
+ * Seconds, at most, by which an approval ends before the policy has it end: the signer refuses one that ends too late by
+ * its own clock, which may be behind the chain's.
+ */
+const CLOCK_MARGIN = 30n
+
+/** Asks the owners about a plan, durably. The intent stays proposed, and is looked at again at every head. */
+export async function requestApproval(
+  runtime: Runtime,
+  intent: IntentRecord,
+  plan: SimulatedPlan,
+  snapshot: Snapshot,
+  { approvals, version }: Policy,
+): Promise<ApprovalRecord> {
+  const { timestamp } = snapshot.block
+  const seconds = BigInt(approvals.expirySeconds)
+  const margin = seconds / 10n < CLOCK_MARGIN ? seconds / 10n : CLOCK_MARGIN
+  const record = await runtime.journal.requestApproval({
+    id: plan.hash,
+    intentId: intent.id,
+    agent: intent.agent,
+    account: plan.account,
+    plan: bare(plan),
+    effects: plan.effects,
+    policyVersion: version,
+    reserved: reservedSpend(plan, plan.effects, snapshot, runtime.book),
+    owners: approvals.owners,
+    threshold: approvals.threshold,
+    requestedAt: timestamp,
+    expiresAt: timestamp + seconds - margin,
+  })
+  runtime.logger.info(
+    { intent: intent.id, plan: record.id, threshold: record.threshold, expiresAt: `${record.expiresAt}` },
+    'a person is asked',
+  )
+  return record
+}
+
+/** The plan without what the simulation added to it. */
+function bare(plan: SimulatedPlan): Plan {
+  const { hash: _hash, effects: _effects, ...rest } = plan
+  return rest
+}
