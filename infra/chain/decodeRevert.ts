@@ -4,17 +4,19 @@ import { assertArtifact } from '../contracts/artifacts/Assert.ts'
 import { batchAccountArtifact } from '../contracts/artifacts/BatchAccount.ts'
 import { flashRepayArtifact } from '../contracts/artifacts/FlashRepay.ts'
 import { aaveErrors } from './aaveErrors.ts'
+import { rolesErrorsAbi, violations } from './rolesErrors.ts'
 import { uniswapErrors } from './uniswapErrors.ts'
 
 type AbiError = Extract<AbiItem, { type: 'error' }>
 
 const isError = (item: AbiItem): item is AbiError => item.type === 'error'
 
-/** What our own contracts revert with, and what the tokens they touch do (ERC-6093). */
+/** What our own contracts and a Roles modifier revert with, and what the tokens they touch do (ERC-6093). */
 const KNOWN_ERRORS: readonly AbiError[] = [
   ...(assertArtifact.abi as readonly AbiItem[]).filter(isError),
   ...(flashRepayArtifact.abi as readonly AbiItem[]).filter(isError),
   ...(batchAccountArtifact.abi as readonly AbiItem[]).filter(isError),
+  ...rolesErrorsAbi,
   ...parseAbi([
     'error Error(string message)',
     'error Panic(uint256 code)',
@@ -69,6 +71,8 @@ function decodeAt(data: Hex, depth: number): string {
   const { abiItem, args } = decoded
   if (abiItem.name === 'Error') return explainString(String(args[0]))
   if (abiItem.name === 'Panic') return `panic ${args[0]}: ${PANICS[String(args[0])] ?? 'unknown code'}`
+  if (abiItem.name === 'ConditionViolation')
+    return `the role does not allow it: ${violations[Number(args[0])] ?? `status ${args[0]}`}`
   const values = abiItem.inputs.map((input, index) => {
     const value = args[index]
     const text =
