@@ -35,41 +35,6 @@ export const rolesEventsAbi = parseAbi([
   'event SetUnwrapAdapter(address to, bytes4 selector, address adapter)',
 ])
 
-/** What a member can be refused with. */
-export const rolesErrorsAbi = parseAbi([
-  'error NotAuthorized(address unacceptedAddress)',
-  'error NoMembership()',
-  'error FunctionSignatureTooShort()',
-  'error MalformedMultiEntrypoint()',
-  'error ModuleTransactionFailed()',
-  'error ConditionViolation(uint8 status, bytes32 info)',
-  'error CalldataOutOfBounds()',
-])
-
-/** `Status` of the modifier's `ConditionViolation`, in its order. */
-export const violations = [
-  'Ok',
-  'DelegateCallNotAllowed',
-  'TargetAddressNotAllowed',
-  'FunctionNotAllowed',
-  'SendNotAllowed',
-  'OrViolation',
-  'NorViolation',
-  'ParameterNotAllowed',
-  'ParameterLessThanAllowed',
-  'ParameterGreaterThanAllowed',
-  'ParameterNotAMatch',
-  'NotEveryArrayElementPasses',
-  'NoArrayElementPasses',
-  'ParameterNotSubsetOfAllowed',
-  'BitmaskOverflow',
-  'BitmaskNotAllowed',
-  'CustomConditionViolation',
-  'AllowanceExceeded',
-  'CallAllowanceExceeded',
-  'EtherAllowanceExceeded',
-] as const
-
 /** A Safe, 1.3.0 and later. */
 export const safeAbi = parseAbi([
   'function VERSION() view returns (string)',

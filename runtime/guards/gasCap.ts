@@ -25,7 +25,7 @@ export const gasCap: EffectGuard = (context, intent, plan) =>
  */
 export function judgeGas(
   context: GuardContext,
-  plan: Pick<Plan, 'gasLimit' | 'maxFeePerGas'>,
+  plan: Pick<Plan, 'gasLimit' | 'maxFeePerGas' | 'via'>,
   rescue: boolean,
   debt: Usd,
 ): Ruling {
@@ -39,7 +39,8 @@ export function judgeGas(
     })
   const most = plan.gasLimit * plan.maxFeePerGas
   const { native } = context.snapshot.wallet
-  if (!(most <= native))
+  // A Safe pays no gas: whether its sender can is looked at where the plan is made.
+  if (plan.via === undefined && !(most <= native))
     return deny('GAS_UNAFFORDABLE', {
       limit: formatEther(native),
       observed: formatEther(most),

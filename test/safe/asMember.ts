@@ -9,8 +9,8 @@ import {
   numberToHex,
   size,
 } from 'viem'
+import { rolesErrorsAbi, violations } from '../../infra/chain/rolesErrors.ts'
 import { RpcAnswer } from '../../infra/chain/rpc.ts'
-import { rolesErrorsAbi, violations } from '../../infra/safe/abi.ts'
 import { multiSendAbi, rolesExecutionAbi } from '../../runtime/protocols/safe/abi.ts'
 import type { SafeScene } from './safeScene.ts'
 
