@@ -75,7 +75,16 @@ let seeds = 0
 /** Each engine has an account of its own, so that several can share a world. */
 export async function createEngine(
   world: World,
-  options: { propose?: (snapshot: Snapshot) => Intent; policy?: (policy: Policy) => Policy } = {},
+  options: {
+    propose?: (snapshot: Snapshot) => Intent
+    policy?: (policy: Policy) => Policy
+    /** All policies that the signer accepts; the one alone when absent. */
+    policies?: (policy: Policy) => readonly Policy[]
+    /** The signer's clock, in seconds since 1970; the system's when absent. */
+    now?: () => bigint
+    /** In memory when absent. */
+    journal?: Journal
+  } = {},
 ): Promise<Engine> {
   const seed = String(++seeds)
   const wallet = privateKeyToAccount(deriveKey({ label: 'guardian', seed }))
@@ -122,12 +131,19 @@ export async function createEngine(
             model: null,
           }),
         }
-  const journal: Journal = await memoryJournals().open(world.chainId, world.genesisHash)
+  const journal = options.journal ?? (await memoryJournals().open(world.chainId, world.genesisHash))
   const history = createSigningHistory()
   const signer: Signer = memorySigner({
     book,
     history,
-    accounts: [{ label: 'guardian', key: { kind: 'derived', seed }, policies: [policy] }],
+    accounts: [
+      {
+        label: 'guardian',
+        key: { kind: 'derived', seed },
+        policies: options.policies?.(policy) ?? [policy],
+      },
+    ],
+    ...(options.now === undefined ? {} : { now: options.now }),
   })
   const logger = memoryLogger()
   const rpc = createRpc(world.url)
