@@ -28,6 +28,14 @@ export type CallFault = (typeof callFaults)[number]
 /** What can happen in the world besides. */
 export const worldFaults = [
   'reorg',
+  'reorg of depth 1',
+  'reorg of depth 2',
+  'reorg of depth 3',
+  'reorg of depth 4',
+  'reorg of depth 5',
+  'reorg of depth 6',
+  'reorg of depth 7',
+  'reorg of depth 8',
   'reorg: another transaction on the nonce',
   'reorg: from failed to succeeded or back',
   'base fee times ten',
@@ -82,7 +90,16 @@ const CALL_RATES: Readonly<Record<CallFault, number>> = {
 
 /** How likely each is per block; of those of jobs, per job. */
 const WORLD_RATES: Readonly<Record<WorldFault, number>> = {
+  // How deep one goes is drawn when it comes.
   reorg: 0.12,
+  'reorg of depth 1': 0,
+  'reorg of depth 2': 0,
+  'reorg of depth 3': 0,
+  'reorg of depth 4': 0,
+  'reorg of depth 5': 0,
+  'reorg of depth 6': 0,
+  'reorg of depth 7': 0,
+  'reorg of depth 8': 0,
   'reorg: another transaction on the nonce': 0.4,
   'reorg: from failed to succeeded or back': 0.3,
   'base fee times ten': 0.05,
@@ -152,14 +169,17 @@ export type FaultPlan = {
 /**
  * Draws the plan of a seed. Each seed has about half of the faults, some of them ten times as often as others: what
  * needs two rare ones together would hardly ever be met if every seed had all of them at one rate.
+ *
+ * @param always faults that the seed has in any case, and often
  */
-export function createFaultPlan(random: Random): FaultPlan {
+export function createFaultPlan(random: Random, always: readonly Fault[] = []): FaultPlan {
   const weights = new Map<Fault, number>()
   const shape = random.fork('shape')
   // Some seeds are nearly calm, so that plain ways through the machine are covered as well.
   const storm = shape.pick([0.2, 0.6, 1, 1, 2])
   for (const fault of [...callFaults, ...worldFaults])
     weights.set(fault, shape.chance(0.5) ? storm * shape.pick([0.3, 1, 1, 3]) : 0)
+  for (const fault of always) weights.set(fault, 3)
   const draws = random.fork('draws')
   const hits = new Map<Fault, number>()
   const count = (fault: Fault) => void hits.set(fault, (hits.get(fault) ?? 0) + 1)

@@ -26,6 +26,8 @@ const DEEPEST = 8
 /** Behind the head: deeper than any reorganisation. */
 const FINALITY = 10
 
+type Depth = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8
+
 const MAX_BASE_FEE = 20n * BASE_FEE
 
 export function createNetwork(random: Random, faults: FaultPlan, seed: string): Network {
@@ -126,6 +128,7 @@ export function createNetwork(random: Random, faults: FaultPlan, seed: string): 
     const possible = Math.min(DEEPEST, Number(chain.head().number) - 1)
     if (possible < 1) return mine()
     const depth = draw.between(1, possible)
+    faults.count(`reorg of depth ${depth as Depth}`)
     const swaps = faults.strikes('reorg: another transaction on the nonce')
     const flips = faults.strikes('reorg: from failed to succeeded or back')
     const returns = draw.chance(0.6)

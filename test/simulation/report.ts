@@ -25,7 +25,6 @@ export const allArrows = [
 
 export function totalsOf(results: readonly SeedResult[]): Totals {
   const add = (of: (result: SeedResult) => number) => results.reduce((total, one) => total + of(one), 0)
-  const depths = results.flatMap(({ hits }) => Object.keys(hits))
   return {
     seeds: results.length,
     failed: results.flatMap(({ seed, violations }) =>
@@ -38,7 +37,7 @@ export function totalsOf(results: readonly SeedResult[]): Totals {
     mined: add(({ mined }) => mined),
     hits: sum(
       results.map(({ hits }) => hits),
-      [...new Set([...callFaults, ...worldFaults, ...depths])],
+      [...callFaults, ...worldFaults],
     ),
     arrows: sum(
       results.map(({ arrows }) => arrows),

@@ -61,8 +61,8 @@ export function drawPolicy(random: Random, hasFinality: boolean): Policy {
     },
     recipients: [],
     spend: {
-      perTransactionUsd: '100.00',
-      rollingUsd: random.pick(['100.00', '150.00', '300.00', '500.00']),
+      perTransactionUsd: '45.00',
+      rollingUsd: random.pick(['45.00', '60.00', '100.00', '500.00']),
       windowSeconds: random.pick([120, 600, 86_400]),
     },
     slippage: { oracleBps: 100, poolBps: 100 },

@@ -1,6 +1,10 @@
 import type { Address } from 'viem'
 import { createSigner, type LedgerEntry } from '../../infra/signer/createSigner.ts'
-import { createSigningHistory, type SignedRecord } from '../../infra/signer/signingHistory.ts'
+import {
+  createSigningHistory,
+  type SignedRecord,
+  type SigningHistory,
+} from '../../infra/signer/signingHistory.ts'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
 import type { Signer } from '../../runtime/core/ports.ts'
 import type { Policy } from '../../runtime/guards/policy.ts'
@@ -24,14 +28,19 @@ export function createSignerHost(parameters: {
   readonly account: Address
   readonly policies: readonly Policy[]
   readonly now: () => number
+  /** A defect: what the ledger has of the past when its process starts. Default: everything. */
+  readonly remembers?: ((ledger: readonly LedgerEntry[]) => readonly LedgerEntry[]) | undefined
+  /** A defect: what its rules make of the past. Default: as it is. */
+  readonly rules?: ((history: SigningHistory) => SigningHistory) | undefined
 }): SignerHost {
   const { book, account, policies, now } = parameters
+  const { remembers = (ledger) => ledger, rules = (history) => history } = parameters
   const ledger: LedgerEntry[] = []
   const signed: SignedRecord[] = []
 
   function start(): Signer {
     const history = createSigningHistory()
-    for (const entry of ledger) {
+    for (const entry of remembers(ledger)) {
       if (entry.kind === 'signed') history.addSigned(entry)
       else if (entry.kind === 'fence') history.addFence(entry.account, entry.fence)
       else history.addAbandoned(entry.account, entry.attemptId)
@@ -39,7 +48,7 @@ export function createSignerHost(parameters: {
     return createSigner({
       book,
       accounts: [{ label: 'simulated', account: cheapKeyHolder(account), policies }],
-      history,
+      history: rules(history),
       append(entry) {
         ledger.push(entry)
         if (entry.kind === 'signed') signed.push(entry)

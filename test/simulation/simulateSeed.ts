@@ -4,6 +4,8 @@ import { composeChain } from '../../infra/chain/quorum/composeChain.ts'
 import { createHealth } from '../../infra/chain/quorum/health.ts'
 import { unlimited } from '../../infra/chain/quorum/limiter.ts'
 import type { Timer } from '../../infra/chain/quorum/timer.ts'
+import type { LedgerEntry } from '../../infra/signer/createSigner.ts'
+import type { SigningHistory } from '../../infra/signer/signingHistory.ts'
 import type { AgentId } from '../../runtime/core/ids.ts'
 import type { Journal } from '../../runtime/core/journal.ts'
 import type { Chain, Logger, Signer } from '../../runtime/core/ports.ts'
@@ -25,6 +27,10 @@ export type Defect = {
   readonly journal?: (journal: Journal) => Journal
   readonly signer?: (signer: Signer) => Signer
   readonly chain?: (chain: Chain) => Chain
+  readonly remembers?: (ledger: readonly LedgerEntry[]) => readonly LedgerEntry[]
+  readonly rules?: (history: SigningHistory) => SigningHistory
+  /** Faults that it takes to show; the seed has them in any case. */
+  readonly needs?: readonly Fault[]
 }
 
 export type SeedOptions = {
@@ -57,20 +63,27 @@ const STILL = 3
 
 /** Runs one seed from its first block to rest. */
 export async function simulateSeed(seed: number, options: SeedOptions = {}): Promise<SeedResult> {
+  const { defect = {} } = options
   const random = randomOf(`rialto/${seed}`)
-  const faults = createFaultPlan(random.fork('faults'))
+  const faults = createFaultPlan(random.fork('faults'), defect.needs)
   const scheduler = createScheduler(START, random.fork('order'), options.verbose === true)
   const network = createNetwork(random.fork('network'), faults, String(seed))
   const { chain } = network
   const policy = drawPolicy(random.fork('policy'), network.hasFinality)
-  const { defect = {} } = options
   const journal = await createJournalHost(
     book.chainId,
     chain.genesis().hash,
     () => scheduler.now(),
     defect.journal,
   )
-  const signer = createSignerHost({ book, account: ACCOUNT, policies: [policy], now: () => scheduler.now() })
+  const signer = createSignerHost({
+    book,
+    account: ACCOUNT,
+    policies: [policy],
+    now: () => scheduler.now(),
+    remembers: defect.remembers,
+    rules: defect.rules,
+  })
   const monitor = createMonitor({ chain, journal, signer, policy, now: () => scheduler.now() - START })
   const queue = createQueue(scheduler, faults, random.fork('queue'))
   const world = random.fork('world')

@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest'
+import { mutants } from './defects.fixture.ts'
+import { keptSeeds } from './keptSeeds.ts'
+import { allArrows, totalsOf } from './report.ts'
+import { runSeeds } from './runSeeds.ts'
+import { simulateSeed } from './simulateSeed.ts'
+
+const JOBS = 2
+const SEEDS = Array.from({ length: 1_000 }, (_, seed) => seed)
+
+/**
+ * Arrows that no seed can reach: what settles a nonce settles what is `mined` on it as that, and what is not the one
+ * that was mined was taken out of its block first.
+ */
+const BEYOND_REACH = ['mined > replaced']
+
+describe('a thousand seeds', () => {
+  it('hold every invariant, hit every fault, and go every way that an attempt can go', async () => {
+    const totals = totalsOf(await runSeeds(SEEDS, JOBS))
+    expect(totals.failed).toEqual([])
+    expect(totals.mined).toBeGreaterThan(totals.seeds)
+    const never = (counts: Readonly<Record<string, number>>) =>
+      Object.keys(counts).filter((name) => counts[name] === 0)
+    expect(never(totals.hits)).toEqual([])
+    expect(never(totals.arrows)).toEqual(allArrows.filter((arrow) => BEYOND_REACH.includes(arrow)))
+  }, 600_000)
+
+  it('hold in the seeds that once found a defect', async () => {
+    const kept = keptSeeds().map(({ seed }) => seed)
+    expect(totalsOf(await runSeeds(kept, JOBS)).failed).toEqual([])
+  }, 120_000)
+})
+
+describe('a seed', () => {
+  it.each([3, 17, 36])('is the same to the last byte when it is run again: %i', async (seed) => {
+    const [first, verbose, [elsewhere]] = [
+      await simulateSeed(seed),
+      await simulateSeed(seed, { verbose: true }),
+      await runSeeds([seed], 1),
+    ]
+    expect(verbose.digest).toBe(first.digest)
+    expect(elsewhere?.digest).toBe(first.digest)
+    expect(verbose.lines.length).toBeGreaterThan(first.calls)
+    expect(verbose).toEqual({ ...first, lines: verbose.lines })
+  })
+
+  it('differs from the next one', async () => {
+    expect((await simulateSeed(1)).digest).not.toBe((await simulateSeed(2)).digest)
+  })
+})
+
+describe('a defect is found', () => {
+  /** How many seeds a defect may take to show. */
+  const TRIES = 80
+
+  it.each(mutants)(
+    '$name: $breaks',
+    async ({ defect, breaks }) => {
+      for (let seed = 0; seed < TRIES; seed++) {
+        const { violations } = await simulateSeed(seed, { defect })
+        if (violations.some(({ invariant }) => invariant === breaks)) return
+      }
+      expect.unreachable(`no seed of ${TRIES} broke "${breaks}"`)
+    },
+    120_000,
+  )
+})
