@@ -23,7 +23,7 @@ import { denySimulation, guardContext, guardEffect, guardIntent } from './stages
 import { underLease } from './stages/lease.ts'
 import { adoptLedger } from './stages/nonce/adoptLedger.ts'
 import { fillGaps } from './stages/nonce/fillGaps.ts'
-import { readNonces } from './stages/nonce/readNonces.ts'
+import { type Nonces, readNonces } from './stages/nonce/readNonces.ts'
 import { observe } from './stages/observe.ts'
 import { actorOf, agentsOf, ownerOf } from './stages/owner.ts'
 import { propose } from './stages/propose.ts'
@@ -244,12 +244,14 @@ export async function settle(
 ): Promise<void> {
   const own = agentsOf(runtime, agents, account)
   const { journal, logger } = runtime
-  let isTakenUp = false
+  /** As they stood at the beginning; null while what the ledger holds is not taken up. */
+  let nonces: Nonces | null = null
   await eachInTurn(logger, [
     () => recheck(runtime, agents, account, head),
     async () => {
-      await adoptLedger(runtime, own, await readNonces(runtime, account, head), head)
-      isTakenUp = true
+      const found = await readNonces(runtime, account, head)
+      const adopted = await adoptLedger(runtime, own, found, head)
+      nonces = adopted.length === 0 ? found : await readNonces(runtime, account, head)
     },
     async () => {
       const slots = slotsOf(await journal.inFlight(account))
@@ -259,10 +261,12 @@ export async function settle(
       )
     },
     async () => {
-      const nonces = await readNonces(runtime, account, head)
       // What was recorded on a later nonce would hide what the ledger still has on an earlier one.
-      if (isTakenUp) await fillGaps(runtime, own, nonces, head)
-      await noticeStrangers(runtime, nonces, head)
+      if (nonces === null) return
+      // With nothing in flight nothing can have changed since.
+      const now = nonces.open.length === 0 ? nonces : await readNonces(runtime, account, head)
+      await fillGaps(runtime, own, now, head)
+      await noticeStrangers(runtime, now, head)
     },
   ])
 }
@@ -294,6 +298,6 @@ async function follow(
   } else {
     const replacement = await replaceIfStuck(runtime, agent, slot, head)
     if (replacement === null || replacement.status === 'dropped') await resend(runtime, policy, slot, head)
-    else await submit(runtime, replacement, policy, head, slot[0].plan.block.number)
+    else await submit(runtime, replacement, policy, head, slot[0])
   }
 }

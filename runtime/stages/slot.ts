@@ -1,4 +1,5 @@
 import type { AttemptRecord } from '../core/journal.ts'
+import type { BlockRef } from '../core/snapshot.ts'
 
 /** All open attempts on one nonce of an account, first to last: at most one of them is ever mined. */
 export type Slot = readonly [AttemptRecord, ...AttemptRecord[]]
@@ -25,3 +26,17 @@ export const newestSigned = (slot: readonly AttemptRecord[]): AttemptRecord | nu
 
 /** Whether a transaction does nothing but use its nonce. */
 export const isEmpty = ({ plan }: Pick<AttemptRecord, 'plan'>): boolean => plan.calls.length === 0
+
+/**
+ * How many blocks an attempt has waited. A plan that a person let through is older than its signature, so what was
+ * signed later than it was simulated counts by the chain's time.
+ */
+export function waitedBlocks(
+  { plan, signedAt }: Pick<AttemptRecord, 'plan' | 'signedAt'>,
+  head: BlockRef,
+  blockSeconds: bigint,
+): bigint {
+  const sincePlan = head.number - plan.block.number
+  const sinceSigned = (head.timestamp - signedAt) / (blockSeconds > 0n ? blockSeconds : 1n)
+  return sinceSigned < sincePlan ? sinceSigned : sincePlan
+}

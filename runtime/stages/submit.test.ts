@@ -15,14 +15,21 @@ import type { Runtime } from './runtime.ts'
 import { submit } from './submit.ts'
 
 const HASH = `0x${'ab'.repeat(32)}` as const
-const attempt = { id: 'i.1', raw: '0x02', hash: HASH, nonce: 7n, plan: { block: { number: 10n } } }
+const attempt = {
+  id: 'i.1',
+  raw: '0x02',
+  hash: HASH,
+  nonce: 7n,
+  signedAt: 120n,
+  plan: { block: { number: 10n } },
+}
 
 /** Sends at a block, to a node that answers as it is told. */
 async function send(
   options: {
     answer?: () => Promise<typeof HASH>
     at?: bigint
-    since?: bigint
+    first?: object
     submission?: Policy['submission']
   } = {},
 ) {
@@ -43,14 +50,15 @@ async function send(
     },
     journal: { advance: async (_: string, step: unknown) => void steps.push(step) },
     logger: { debug: log, info: log, warn: log, error: log },
+    blockSeconds: 12n,
   } as unknown as Runtime
-  const head = { number: at } as BlockRef
+  const head = { number: at, timestamp: at * 12n } as BlockRef
   const sent = submit(
     runtime,
     attempt as unknown as AttemptRecord,
     { submission } as Policy,
     head,
-    ...(options.since === undefined ? [] : [options.since]),
+    ...(options.first === undefined ? [] : [options.first as AttemptRecord]),
   )
   return { result: await sent.catch((error: unknown) => error), steps, routes }
 }
@@ -110,7 +118,19 @@ describe('the route', () => {
     { submission: behind(3), at: 13n, route: 'public' },
     { submission: behind(null), at: 1_000n, route: 'private' },
     // A replacement counts from the first on its nonce.
-    { submission: behind(3), at: 11n, since: 8n, route: 'public' },
+    {
+      submission: behind(3),
+      at: 11n,
+      first: { signedAt: 96n, plan: { block: { number: 8n } } },
+      route: 'public',
+    },
+    // What a person let through counts from its signature.
+    {
+      submission: behind(3),
+      at: 11n,
+      first: { signedAt: 120n, plan: { block: { number: 1n } } },
+      route: 'private',
+    },
   ])('$submission at block $at: $route', async ({ route, ...options }) => {
     expect((await send(options)).routes).toEqual([route])
   })

@@ -5,6 +5,7 @@ import type { SubmissionRoute } from '../core/ports.ts'
 import type { BlockRef } from '../core/snapshot.ts'
 import type { Policy } from '../guards/policy.ts'
 import type { Runtime } from './runtime.ts'
+import { waitedBlocks } from './slot.ts'
 
 /**
  * What became of bytes that were sent. `misplaced`: the chain and we do not agree on the nonces of the account, which
@@ -20,7 +21,7 @@ export type Submission = 'taken' | 'unknown' | 'refused' | 'misplaced'
  * it. A clear refusal leaves the attempt in its state; an answer that leaves it open, or that nobody expected, makes
  * it `unknown`. The confirm stage finds out.
  *
- * @param since block of the first attempt on the nonce: from there on the policy counts what is private
+ * @param first on the nonce: from there on the policy counts how long it has been private
  * @throws {RpcUnreachableError} when the bytes never left this machine: nothing is changed then.
  * @throws {RouteMissingError} when the policy wants a private route, and none is configured.
  */
@@ -29,11 +30,11 @@ export async function submit(
   attempt: AttemptRecord,
   policy: Policy,
   head: BlockRef,
-  since: bigint = attempt.plan.block.number,
+  first: AttemptRecord = attempt,
 ): Promise<Submission> {
   if (attempt.raw === null) throw new InvariantError('An attempt without bytes cannot be broadcast.')
   const { id, hash, nonce } = attempt
-  const route = routeOf(policy, head.number - since)
+  const route = routeOf(policy, waitedBlocks(first, head, runtime.blockSeconds))
   const told = { attempt: id, hash, nonce: nonce.toString(), route }
   try {
     await runtime.chain.sendRaw(attempt.raw, route)

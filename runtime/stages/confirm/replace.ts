@@ -15,7 +15,7 @@ import { observe } from '../observe.ts'
 import type { Runtime } from '../runtime.ts'
 import { sayOnce } from '../say.ts'
 import { signPrepared } from '../sign.ts'
-import { isEmpty, newestSigned, type Slot } from '../slot.ts'
+import { isEmpty, newestSigned, type Slot, waitedBlocks } from '../slot.ts'
 
 /**
  * Puts another transaction on the nonce of one that does not get mined:
@@ -39,7 +39,8 @@ export async function replaceIfStuck(
   if (newest === null || slot.some(({ status }) => status === 'prepared')) return null
   const policy = runtime.policyOf(agent.id)
   const isLate = !isEmpty(newest) && head.number >= newest.plan.lastValidBlock
-  const isStuck = head.number - newest.plan.block.number >= BigInt(policy.replacement.afterBlocks)
+  const waited = waitedBlocks(newest, head, runtime.blockSeconds)
+  const isStuck = waited >= BigInt(policy.replacement.afterBlocks)
   if (!isLate && !isStuck) return null
   // Whoever signed what was adopted raises its fees; here it is only kept from holding up the account.
   if (!isLate && newest.purpose === 'adopted') return null

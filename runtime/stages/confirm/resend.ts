@@ -20,5 +20,5 @@ export async function resend(runtime: Runtime, policy: Policy, slot: Slot, head:
   }
   const newest = newestSigned(slot)
   if (newest === null || (isHeld && newest.status !== 'signed')) return
-  await submit(runtime, newest, policy, head, slot[0].plan.block.number)
+  await submit(runtime, newest, policy, head, slot[0])
 }
