@@ -72,4 +72,23 @@ describe('allowlist', () => {
     const { rialto: _rialto, ...bare } = book
     expect(judge(swap.calls, { ...context, book: bare })).toMatchObject({ code: 'CONTRACT_NOT_ALLOWED' })
   })
+
+  it('takes a Safe, which acts through its modifier and delegates to nothing', () => {
+    const via = {
+      kind: 'roles' as const,
+      modifier: stranger,
+      multiSend: stranger,
+      roleKey: snapshot.block.hash,
+      sender: stranger,
+    }
+    const acting = (delegateTo: typeof stranger | null, delegation: typeof stranger | null) =>
+      allowlist(
+        seeing({ wallet: { ...snapshot.wallet, delegation } }),
+        intents.swap,
+        planOf(intents.swap, { plan: { delegateTo, via } }),
+      )
+    expect(acting(null, null).allowed).toBe(true)
+    expect(acting(stranger, null)).toMatchObject({ code: 'CONTRACT_NOT_ALLOWED' })
+    expect(acting(null, stranger)).toMatchObject({ code: 'CONTRACT_NOT_ALLOWED' })
+  })
 })

@@ -60,6 +60,8 @@ function judgeDelegation({ book, snapshot }: GuardContext, plan: SimulatedPlan):
       observed: code ?? 'none',
       message: 'Our own contracts are not in the address book, so no plan can be atomic.',
     })
+  // A Safe runs MultiSend for the batch, by the route that the signer holds the plan to, and nothing instead of itself.
+  if (plan.via !== undefined && code === null) return null
   if (code === null)
     return deny('EFFECT_UNEXPECTED', {
       limit: ours,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Action } from '../core/intent.ts'
+import type { Plan } from '../core/lifecycle.ts'
 import type { PositionState, ReserveState } from '../core/snapshot.ts'
 import { bps, wei } from '../core/units.ts'
 import { gasCap } from './gasCap.ts'
@@ -40,6 +41,17 @@ describe('gasCap', () => {
       observed: '0.01',
     })
     expect(judge(intents.deleverage, 100_000n, gweis('100'), holding(0n)).code).toBe('GAS_UNAFFORDABLE')
+  })
+
+  it('asks no coins of a Safe, whose sender pays', () => {
+    const sender = snapshot.wallet.account
+    const route = { modifier: sender, multiSend: sender, roleKey: snapshot.block.hash, sender }
+    const plan = { gasLimit: 100_000n, maxFeePerGas: gweis('100') }
+    const poor = seeing({ wallet: { ...snapshot.wallet, native: wei(0n) } })
+    const judgeRoute = (via: Plan['via']) =>
+      gasCap(poor, intents.swap, planOf(intents.swap, { plan: { ...plan, ...(via && { via }) } }))
+    expect(judgeRoute({ kind: 'roles', ...route }).allowed).toBe(true)
+    expect(judgeRoute(undefined).allowed).toBe(false)
   })
 
   // Half of 51,000 at a bonus of 5 % is a penalty of 1,275; half of that is 637.5: 0.354166… ETH.

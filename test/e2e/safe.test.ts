@@ -1,0 +1,138 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Address, parseEther, parseUnits } from 'viem'
+import { generatePrivateKey } from 'viem/accounts'
+import { describe, expect, it } from 'vitest'
+import { packageRoot } from '../../infra/process/packageRoot.ts'
+import { SCRYPT_COST } from '../../infra/signer/keystore/keyFile.ts'
+import { openKeystore } from '../../infra/signer/keystore/openKeystore.ts'
+import { addressOf, worldAccounts } from '../../infra/world/accounts.ts'
+import { createActors } from '../../infra/world/actors.ts'
+import { openPositions } from '../../infra/world/openPositions.ts'
+import { testWorld } from '../../infra/world/testWorld.ts'
+import { tokenAmount, usd, wei } from '../../runtime/core/units.ts'
+import { aavePoolReadsAbi } from '../../runtime/protocols/aave-v3/abi.ts'
+import { deploySafe, deploySafeContracts } from '../safe/deploySafe.ts'
+import { finished, rialto, scratchFolder } from './rialto.ts'
+
+const POLICY = join(packageRoot(import.meta.url), 'policies', 'lending-guardian.json')
+const world = await testWorld()
+const contracts = await deploySafeContracts(world, worldAccounts.deployer)
+
+const PASSPHRASE = 'a passphrase for this test'
+
+/** A folder with a configuration, as a user would write it, and keys that are quickly opened. */
+function begin() {
+  const folder = scratchFolder()
+  writeFileSync(join(folder, 'passphrase'), `${PASSPHRASE}\n`, { mode: 0o600 })
+  writeFileSync(join(folder, 'addresses.json'), JSON.stringify(world.addressBook))
+  const file = join(folder, 'rialto.config.json')
+  const configure = (agent: object) =>
+    writeFileSync(
+      file,
+      JSON.stringify({
+        signer: { passphrase: { kind: 'file', path: 'passphrase' } },
+        chain: { kind: 'rpc', rpcUrl: world.url, chainId: world.chainId, addressBook: 'addresses.json' },
+        agents: [{ id: 'guardian', role: 'lending-guardian', policy: POLICY, ...agent }],
+      }),
+    )
+  const run = (...argv: readonly string[]) => finished(rialto([...argv, '--config', file], { folder }))
+  const keyOf = async (label: string): Promise<Address> => {
+    const keystore = openKeystore(join(folder, 'keystore'), Buffer.from(PASSPHRASE))
+    const { address } = keystore.store({ label, privateKey: generatePrivateKey(), cost: SCRYPT_COST.local })
+    keystore.close()
+    await world.client.setBalance({ address, value: parseEther('2') })
+    return address
+  }
+  return { folder, run, configure, keyOf }
+}
+
+const health = async (account: Address) =>
+  (
+    await world.client.readContract({
+      address: world.addressBook.aaveV3.pool,
+      abi: aavePoolReadsAbi,
+      functionName: 'getUserAccountData',
+      args: [account],
+    })
+  )[5]
+
+describe('an agent that acts for a Safe', { timeout: 180_000 }, () => {
+  it('starts when its role is what its policy says, and rescues the Safe through it', async () => {
+    const { run, configure, keyOf, folder } = begin()
+    const owner = await keyOf('owner')
+    const agent = await keyOf('guardian')
+    const { safe, modifier } = await deploySafe(world, contracts, worldAccounts.deployer, { owners: [owner] })
+    configure({ account: { safe, modifier, roleKey: 'guardian', multiSend: contracts.multiSendCallOnly } })
+
+    const refused = await run('start', '--once', '--port', '0')
+    expect(refused.code).toBe(1)
+    expect(refused.stderr.trim().split('\n').at(-1)).toMatch(
+      /^rialto: What is on-chain is not what the policy of guardian says: .*"rialto policy apply"/,
+    )
+    const out = join(folder, 'transactions.json')
+    const printed = await run('policy', 'apply', '--out', out)
+    expect(printed.code, printed.stderr).toBe(0)
+    expect(printed.stdout).toContain(`make ${agent} a member of the role\n  to   ${modifier}`)
+    expect(JSON.parse(readFileSync(out, 'utf8'))).toMatchObject({
+      chainId: String(world.chainId),
+      meta: { createdFromSafeAddress: safe },
+      transactions: expect.arrayContaining([expect.objectContaining({ to: safe, value: '0' })]),
+    })
+    const sent = await run('policy', 'apply', '--send', '--owner-label', 'owner')
+    expect(sent.code, sent.stderr).toBe(0)
+    expect(sent.stderr).toContain('The chain is what the policy says.')
+
+    await openPositions(world, [
+      {
+        ...{ account: safe, collateral: tokenAmount(parseEther('40')) },
+        ...{ debt: tokenAmount(parseUnits('50769', 6)), walletUsdc: tokenAmount(0n), walletEth: wei(0n) },
+      },
+    ])
+    await world.client.setAutomine(false)
+    const actors = createActors(world)
+    const price = usd(1_750n * 10n ** 8n)
+    await actors.pushPrice(price)
+    await actors.arbitrageTo(price)
+    await actors.mineBlock({ baseFeePerGas: wei(20n * 10n ** 9n) })
+    const before = await health(safe)
+    const started = await run('start', '--once', '--port', '0')
+    expect(started.code, started.stderr).toBe(0)
+    expect(started.stderr).toMatch(/role +guardian for the Safe 0x\w+, as its policy says at block \d+/)
+    expect(started.stderr).toMatch(
+      /thief of its key could take of the Safe 0x\w+, in any 24 h, at most \$[\d,.]+:/,
+    )
+    expect(started.stderr).toMatch(/guardian: deleverage, Deleverage through a swap/)
+    const { transactions } = await actors.mineBlock({ baseFeePerGas: wei(20n * 10n ** 9n) })
+    expect(transactions).toHaveLength(1)
+    const [hash] = transactions as readonly [`0x${string}`]
+    const mined = await world.client.getTransactionReceipt({ hash })
+    expect(mined).toMatchObject({ status: 'success', from: agent.toLowerCase(), to: modifier.toLowerCase() })
+    expect(await health(safe)).toBeGreaterThan(before)
+    await world.client.setAutomine(true)
+  })
+
+  it.each([
+    ['whose key does not exist', [], {}, /There is no key for "guardian"/],
+    ['that is none', ['--agent', 'nobody'], {}, /There is no agent "nobody"/],
+  ])('says what to do about an agent %s', async (_what, argv, _account, line) => {
+    const { run, configure } = begin()
+    const account = { safe: addressOf('whale'), modifier: addressOf('oracle'), roleKey: 'guardian' }
+    configure({ account: { ...account, multiSend: contracts.multiSendCallOnly } })
+    const { code, stderr } = await run('policy', 'apply', ...argv)
+    expect(code).toBe(2)
+    expect(stderr).toMatch(line)
+  })
+
+  it('says what to do about an agent without a Safe, and explains what its key is worth', async () => {
+    const { run } = begin()
+    const { code, stderr } = await run('policy', 'check')
+    expect(code).toBe(2)
+    expect(stderr).toMatch(/No agent of the configuration has a Safe/)
+    const explained = await run('policy', 'explain')
+    expect(explained.code, explained.stderr).toBe(0)
+    expect(explained.stdout).toContain(
+      'A thief of its key could take all that its account holds and can borrow.',
+    )
+  })
+})
