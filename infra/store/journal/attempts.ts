@@ -21,7 +21,7 @@ import {
 import { attempts, intents, nonces, outcomes } from '../schema.ts'
 import { storableAttempt, UNDECIDED } from '../storable.ts'
 import { moveAttempt, readAttempt } from './attemptRows.ts'
-import { fence } from './leases.ts'
+import { fence, isFenced } from './leases.ts'
 import type { Scope, Tx } from './scope.ts'
 
 /** Attempts, up to where their bytes may be on the wire. All of it is under the account's lease. */
@@ -141,12 +141,18 @@ export function attemptMethods(scope: Scope): Pick<Journal, 'prepare' | 'sign' |
       })
     },
 
-    sign: (lease, id, { raw, hash }) =>
-      scope.transaction('store signed bytes', async (tx) => {
+    async sign(lease, id, { raw, hash }) {
+      const bytes = { status: 'signed', raw, hash } as const
+      const isTheirs = and(isAttempt(id), eq(attempts.account, lease.account))
+      // All in one statement, for what it nearly always finds: the newest lease, and a prepared attempt of its account.
+      const signed = await scope.query('store signed bytes', (db) =>
+        moveAttempt(db, and(isTheirs, isFenced(scope, db, lease)), bytes),
+      )
+      if (signed !== undefined) return signed
+      return scope.transaction('store signed bytes', async (tx) => {
         await fence(scope, tx, lease)
-        const isTheirs = and(isAttempt(id), eq(attempts.account, lease.account))
-        const signed = await moveAttempt(tx, isTheirs, { status: 'signed', raw, hash })
-        if (signed !== undefined) return signed
+        const late = await moveAttempt(tx, isTheirs, bytes)
+        if (late !== undefined) return late
         const attempt = await readAttempt(tx, scope, id)
         if (attempt.account !== lease.account)
           throw new InvariantError('The lease is on another account than the attempt.', { attempt: id })
@@ -154,7 +160,8 @@ export function attemptMethods(scope: Scope): Pick<Journal, 'prepare' | 'sign' |
         if (attempt.status === 'dropped')
           throw new StatusConflictError('attempt', id, attempt.status, 'be signed')
         return attempt
-      }),
+      })
+    },
 
     async adopt(lease, adopted) {
       checkAdopted(lease, adopted)

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, sql } from 'drizzle-orm'
+import { and, asc, eq, sql } from 'drizzle-orm'
 import type { IntentId } from '../../../runtime/core/ids.ts'
 import { type IntentRecord, type Journal, UnknownRecordError } from '../../../runtime/core/journal.ts'
 import type { Verdict } from '../../../runtime/core/verdict.ts'
@@ -25,30 +25,28 @@ export function intentMethods(
         return row === undefined ? null : toIntent(row)
       }),
 
-    recordVerdict: (id, given, status) =>
+    recordVerdict: (id, newest, status) =>
       scope.transaction('record a verdict', async (tx) => {
-        const verdict = storableVerdict(given)
+        const verdict = storableVerdict(newest)
         // Locked, so that two verdicts at once get two places in the order.
-        const [held] = await tx
-          .select({ status: intents.status })
-          .from(intents)
-          .where(isIntent(id))
-          .for('update')
+        const [held] = await tx.select().from(intents).where(isIntent(id)).for('update')
         if (held === undefined) throw new UnknownRecordError('intent', id)
-        if (held.status !== 'proposed') return read(tx, id)
-        const [last] = await tx
+        // A statement of its own, which sees what was written while this one waited for the row.
+        const given = await tx
           .select()
           .from(verdicts)
           .where(and(eq(verdicts.epoch, scope.key), eq(verdicts.intentId, id)))
-          .orderBy(desc(verdicts.ordinal))
-          .limit(1)
-        if (last === undefined || !sameVerdict(last, verdict))
+          .orderBy(asc(verdicts.ordinal))
+        if (held.status !== 'proposed') return toIntent({ ...held, verdicts: given })
+        const last = given.at(-1)
+        const isNew = last === undefined || !sameVerdict(last, verdict)
+        if (isNew)
           await tx
             .insert(verdicts)
             .values({ ...verdict, epoch: scope.key, intentId: id, ordinal: (last?.ordinal ?? -1) + 1 })
         if (status === 'denied')
           await tx.update(intents).set({ status, changedAt: sql`now()` }).where(isIntent(id))
-        return read(tx, id)
+        return toIntent({ ...held, status, verdicts: isNew ? [...given, verdict] : given })
       }),
 
     expireIntent: (id) =>
@@ -107,8 +105,13 @@ function selectIntents(db: Queries) {
 type Row = Awaited<ReturnType<typeof selectIntents>>[number]
 
 const toIntent = (row: Row): IntentRecord => ({
-  ...row,
+  id: row.id,
+  runId: row.runId,
+  agent: row.agent,
+  account: row.account,
   action: decodeAction(row.action),
+  status: row.status,
+  decidedOnBlock: row.decidedOnBlock,
   // PostgreSQL orders the members of JSON by its own rule; what is read back has the members of the type alone.
   verdicts: row.verdicts.map(storableVerdict),
 })

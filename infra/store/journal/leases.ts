@@ -1,7 +1,7 @@
-import { and, eq, sql } from 'drizzle-orm'
+import { and, eq, exists, type SQL, sql } from 'drizzle-orm'
 import { FencedError, type Journal, type Lease } from '../../../runtime/core/journal.ts'
 import { leases } from '../schema.ts'
-import type { Scope, Tx } from './scope.ts'
+import type { Queries, Scope, Tx } from './scope.ts'
 
 /**
  * Who writes an account's nonces. Rows with fencing tokens on the database's clock, never advisory locks: those
@@ -42,6 +42,10 @@ export function leaseMethods(scope: Scope): Pick<Journal, 'acquireLease' | 'rele
 
 const isNewest = (scope: Scope, lease: Lease) =>
   and(eq(leases.epoch, scope.key), eq(leases.account, lease.account), eq(leases.token, lease.token))
+
+/** Whether a lease is the newest, which it stays until the statement's transaction ends. */
+export const isFenced = (scope: Scope, db: Queries, lease: Lease): SQL =>
+  exists(db.select({ token: leases.token }).from(leases).where(isNewest(scope, lease)).for('update'))
 
 /**
  * Goes on only under the newest lease, and keeps it the newest until the transaction ends.
