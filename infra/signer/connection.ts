@@ -8,7 +8,9 @@ import {
   encodeMessage,
   fromWireError,
   lineSplitter,
+  MAX_ANSWER_LINE,
   type Message,
+  type Page,
 } from './messages.ts'
 
 /** Asks the signer at the other end, and gives its answer or its error. */
@@ -41,7 +43,7 @@ export function converse(stream: Duplex, timeout: number, abort: (why: string) =
     waiting.delete(answer.id)
     if ('error' in answer) asker?.reject(fromWireError(answer.error))
     else asker?.resolve(answer.result)
-  })
+  }, MAX_ANSWER_LINE)
   stream.on('data', (chunk: Buffer) => {
     try {
       onData(chunk)
@@ -86,8 +88,14 @@ export function signerOver(connect: () => Promise<{ readonly call: Call }>): Sig
       (await ask('lookup', { account, attempt })) as SignedTransaction | null,
     abandon: async (account, attempt) =>
       (await ask('abandon', { account, attempt })) as SignedTransaction | null,
-    signedFrom: async (account, nonce) =>
-      (await ask('signedFrom', { account, nonce })) as readonly LedgerAttempt[],
+    async signedFrom(account, nonce) {
+      const signed: LedgerAttempt[] = []
+      for (;;) {
+        const page = (await ask('signedFrom', { account, nonce, skip: signed.length })) as Page<LedgerAttempt>
+        signed.push(...page.entries)
+        if (page.isLast) return signed
+      }
+    },
   }
 }
 

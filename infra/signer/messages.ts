@@ -15,8 +15,12 @@ import type { RemoteKey } from './remote/remoteKey.ts'
 
 // What goes over the pipe between a process and its signer: one JSON object a line, bigints as {"$bigint":"…"}.
 
-/** Longer lines are no message of ours. */
+/** Longer lines are no message to a signer. */
 const MAX_LINE = 1 << 20
+/** An answer holds what was asked before, several times over. */
+export const MAX_ANSWER_LINE = 8 << 20
+/** Where a list is cut into pages, in characters: one entry may go beyond. */
+const PAGE_LENGTH = 1 << 19
 
 /** An account that the signer is to serve. */
 export type SignerAccount = {
@@ -111,9 +115,13 @@ export type Answer =
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: WireError }
 
+const encode = (value: unknown): string =>
+  JSON.stringify(value, (_key, member) =>
+    typeof member === 'bigint' ? { $bigint: member.toString() } : member,
+  )
+
 /** One line, its end included. */
-export const encodeMessage = (message: Message | Answer): string =>
-  `${JSON.stringify(message, (_key, value) => (typeof value === 'bigint' ? { $bigint: value.toString() } : value))}\n`
+export const encodeMessage = (message: Message | Answer): string => `${encode(message)}\n`
 
 /** @throws {SignerError} `SIGNER_REQUEST` when the line is no JSON. */
 export function decodeLine(line: string): unknown {
@@ -129,7 +137,10 @@ export function decodeLine(line: string): unknown {
 }
 
 /** Cuts a stream into lines. @throws {SignerError} (the returned function) `SIGNER_REQUEST` on an endless line. */
-export function lineSplitter(onLine: (line: string) => void): (chunk: Buffer) => void {
+export function lineSplitter(
+  onLine: (line: string) => void,
+  maxLine: number = MAX_LINE,
+): (chunk: Buffer) => void {
   let rest: Buffer = Buffer.alloc(0)
   return (chunk) => {
     rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
@@ -138,7 +149,7 @@ export function lineSplitter(onLine: (line: string) => void): (chunk: Buffer) =>
       rest = rest.subarray(end + 1)
       onLine(line)
     }
-    if (rest.length > MAX_LINE) throw new SignerError('SIGNER_REQUEST', 'A line on the pipe has no end.')
+    if (rest.length > maxLine) throw new SignerError('SIGNER_REQUEST', 'A line on the pipe has no end.')
   }
 }
 
@@ -203,7 +214,7 @@ const attemptRequest = z.strictObject({
   attempt: id.transform((text) => text as AttemptId),
 })
 
-const nonceRequest = z.strictObject({ account: address, nonce: uint })
+const nonceRequest = z.strictObject({ account: address, nonce: uint, skip: z.int().nonnegative() })
 
 const hello = z.strictObject({
   secret: z.string().max(64),
@@ -238,6 +249,21 @@ export const parseSignRequest = (value: unknown): SignRequest => parse(signReque
 /** What is asked about one attempt: `lookup` and `abandon`. */
 export const parseAttempt = (value: unknown) => parse(attemptRequest, value)
 export const parseHello = (value: unknown): Hello => parse(hello, value)
+/** One page of a list that only ever grows at its end. */
+export type Page<T> = { readonly entries: readonly T[]; readonly isLast: boolean }
+
+/** As much of a list as fits a line, from an index on. */
+export function pageOf<T>(list: readonly T[], skip: number): Page<T> {
+  let length = 0
+  const rest = list.slice(skip)
+  const end = rest.findIndex((entry) => {
+    length += encode(entry).length
+    return length > PAGE_LENGTH
+  })
+  const entries = end < 0 ? rest : rest.slice(0, Math.max(1, end))
+  return { entries, isLast: entries.length === rest.length }
+}
+
 /** What is asked about an account's nonces: `signedFrom`. */
 export const parseNonce = (value: unknown) => parse(nonceRequest, value)
 

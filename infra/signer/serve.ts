@@ -9,6 +9,7 @@ import {
   idOf,
   lineSplitter,
   type Message,
+  pageOf,
   parseAttempt,
   parseHello,
   parseMessage,
@@ -125,8 +126,8 @@ export function createService({ start, end }: ServiceParameters): Service {
         return signer.lookup(account, attempt)
       }
       case 'signedFrom': {
-        const { account, nonce } = parseNonce(params)
-        return signer.signedFrom(account, nonce)
+        const { account, nonce, skip } = parseNonce(params)
+        return pageOf(await signer.signedFrom(account, nonce), skip)
       }
       case 'sign': {
         const request = parseSignRequest(params)
