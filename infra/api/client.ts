@@ -24,7 +24,7 @@ const TIMEOUT = 10_000
 /** The status code of an order that cannot be meant. */
 const UNPROCESSABLE = 422
 
-type Answer = { readonly status: number; readonly body: unknown }
+export type Answer = { readonly status: number; readonly body: unknown }
 
 /**
  * @returns null when no runtime runs on the folder: nothing answers where it said that it would be.
@@ -60,7 +60,8 @@ export async function sendOrder(directory: string, order: TradingOrder): Promise
   return parsed.data
 }
 
-async function ask(directory: string, path: string, init: RequestInit): Promise<Answer | null> {
+/** What the runtime of a folder answers; null when none runs on it. */
+export async function ask(directory: string, path: string, init: RequestInit): Promise<Answer | null> {
   const runtime = await readRuntimeFile(directory)
   if (runtime === null) return null
   const answer = await request(runtime, path, init)
@@ -88,7 +89,7 @@ const errorBody = z.object({ error: z.string() })
 
 const explanation = ({ body }: Answer): string | undefined => errorBody.safeParse(body).data?.error
 
-const refusal = (what: string, answer: Answer): RuntimeAnswerError =>
+export const refusal = (what: string, answer: Answer): RuntimeAnswerError =>
   new RuntimeAnswerError(`${what} (${explanation(answer) ?? `it answered ${answer.status}`})`)
 
 function isAlive(pid: number): boolean {

@@ -3,6 +3,8 @@ import { createServer, type Server } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import { describeError, RialtoError } from '../../runtime/core/errors.ts'
+import type { ApprovalDesk } from '../approvals/desk.ts'
+import { approvalRoutes } from './approvalRoutes.ts'
 import { findStranger, type Status, type TradingOrder, tradingOrderSchema } from './status.ts'
 
 /** The status port cannot be opened. */
@@ -34,6 +36,8 @@ export type StatusServerOptions = {
   /** Whom an order can be for. */
   known(): { readonly agents: readonly string[]; readonly accounts: readonly string[] }
   order(order: TradingOrder): Promise<void>
+  /** Where people answer what they are asked. */
+  readonly approvals?: ApprovalDesk
 }
 
 /**
@@ -63,6 +67,7 @@ export async function startStatusServer(options: StatusServerOptions): Promise<S
     const { agents } = await options.status()
     return context.json({ agents: agents.map(({ id, tradingState }) => ({ id, tradingState })) })
   })
+  if (options.approvals !== undefined) app.route('/approvals', approvalRoutes(options.approvals))
   app.notFound((context) => context.json({ error: 'There is no such page.' }, 404))
   app.onError((error, context) => context.json({ error: describeError(error) }, 500))
 

@@ -11,6 +11,7 @@ const commands: ReadonlyMap<string, CommandLoader> = new Map<string, CommandLoad
   ['policy', async () => (await import('./commands/policy/index.ts')).policyCommand],
   ['halt', async () => (await import('./commands/halt.ts')).haltCommand],
   ['resume', async () => (await import('./commands/halt.ts')).resumeCommand],
+  ['approvals', async () => (await import('./commands/approvals/index.ts')).approvalsCommand],
   ['wallet', async () => (await import('./commands/wallet/index.ts')).walletCommand],
   ['protect', async () => (await import('./commands/protect.ts')).protectCommand],
   ['drill', async () => (await import('./commands/drill.ts')).drillCommand],

@@ -257,7 +257,7 @@ describe('the signer, whatever a worker hands it', () => {
     const wrong: Record<string, SignedApproval> = {
       'one signature': { ...genuine, signatures: [first] },
       'one signature twice': { ...genuine, signatures: [first, first] },
-      'a forged signature': { ...genuine, signatures: [first, `${second.slice(0, -4)}ff1b`] },
+      'a forged signature': { ...genuine, signatures: [first, `${second.slice(0, -4)}ff1b` as Hex] },
       'somebody who is no owner': { ...genuine, signatures: [first, await signBy(stranger, request)] },
       'another plan': { ...genuine, planHash: `0x${'ab'.repeat(32)}` },
       'other effects': { ...genuine, effectsHash: `0x${'ab'.repeat(32)}` },

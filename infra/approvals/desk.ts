@@ -1,0 +1,92 @@
+import type { Hex } from 'viem'
+import { ApprovalClosedError, type ApprovalRecord } from '../../runtime/core/approvalRecords.ts'
+import { InvalidInputError } from '../../runtime/core/errors.ts'
+import type { Hash } from '../../runtime/core/ids.ts'
+import type { Journal } from '../../runtime/core/journal.ts'
+import type { ApprovalView } from './view.ts'
+
+/** What came of an answer. */
+export type Answered = {
+  readonly approval: ApprovalView
+  /** False when it was said before. */
+  readonly changed: boolean
+}
+
+/** Where people see what they are asked, and answer. */
+export type ApprovalDesk = {
+  /** What waits, oldest first; with `all` what has ended too. */
+  list(all: boolean): Promise<readonly ApprovalView[]>
+  /**
+   * @throws {UnknownApprovalError} when there is none of that id.
+   * @throws {ApprovalSignatureError | ApprovalClosedError} when the signature is not taken.
+   */
+  approve(id: Hash, signature: Hex): Promise<Answered>
+  /**
+   * @param reason a line for the record
+   * @throws {UnknownApprovalError | ApprovalClosedError}
+   */
+  reject(id: Hash, reason: string): Promise<Answered>
+}
+
+/** No journal holds such a request. */
+export class UnknownApprovalError extends InvalidInputError {
+  override readonly name = 'UnknownApprovalError'
+  constructor(id: string) {
+    super(`Nobody is asked about ${id}.`, {
+      code: 'UNKNOWN_APPROVAL',
+      fix: 'See what there is with "rialto approvals list --all".',
+      details: { id },
+    })
+  }
+}
+
+/**
+ * The desk of some journals.
+ *
+ * @param now chain time in seconds, by which a signature comes in time or too late
+ * @example openDesk([journal], async () => (await chain.head()).timestamp)
+ */
+export function openDesk(journals: readonly Journal[], now: () => Promise<bigint>): ApprovalDesk {
+  async function find(id: Hash): Promise<{ journal: Journal; record: ApprovalRecord }> {
+    for (const journal of journals) {
+      const record = await journal.approval(id)
+      if (record !== null) return { journal, record }
+    }
+    throw new UnknownApprovalError(id)
+  }
+
+  async function viewOf(journal: Journal, record: ApprovalRecord): Promise<ApprovalView> {
+    const intent = await journal.intent(record.intentId)
+    const run = (await journal.runs(record.agent)).find(({ id }) => id === intent?.runId)
+    return { record, intent: intent?.status ?? 'expired', reason: run?.decision?.reason ?? '' }
+  }
+
+  return {
+    async list(all) {
+      const found = await Promise.all(
+        journals.map(async (journal) => {
+          const records = await journal.approvals(all ? undefined : 'waiting')
+          return Promise.all(records.map((record) => viewOf(journal, record)))
+        }),
+      )
+      return found.flat()
+    },
+
+    async approve(id, signature) {
+      const { journal, record: before } = await find(id)
+      const record = await journal.addApproval(id, signature, await now())
+      return {
+        approval: await viewOf(journal, record),
+        changed: record.signatures.length > before.signatures.length,
+      }
+    },
+
+    async reject(id, reason) {
+      const { journal, record: before } = await find(id)
+      if (before.status === 'expired' || before.status === 'void')
+        throw new ApprovalClosedError(id, `it is ${before.status}`)
+      const record = await journal.endApproval(id, 'rejected', reason)
+      return { approval: await viewOf(journal, record), changed: before.status !== 'rejected' }
+    },
+  }
+}
