@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { openQueueServer, type QueueServer } from '../../infra/queue/openQueueServer.ts'
 import { startWorld, type World } from '../../infra/world/world.ts'
 import { createEngine, dollars, type Engine } from '../../test/engine/engine.fixture.ts'
+import { memoryJournals } from '../../test/twins/memoryJournal.ts'
 import { RialtoError } from '../core/errors.ts'
 import { LeaseHeldError, PlanStaleError } from '../stages/errors.ts'
 import type { Runtime } from '../stages/runtime.ts'
@@ -97,6 +98,24 @@ describe.each(servers)('the live engine on $name', ({ redisUrl }) => {
     const { live: successor } = await start(engine)
     expect(await successor.recover(head)).toEqual([expect.stringMatching(/: signed, now broadcast$/)])
     expect(await engine.runtime.journal.attempts()).toMatchObject([{ status: 'broadcast' }])
+  })
+
+  it('takes up, from the signer alone, what a journal lost that was thrown back, and says so', async () => {
+    const engine = await createEngine(world)
+    const { live } = await start(engine)
+    const before = await engine.mine()
+    expect(await live.recover(before)).toEqual([])
+    await live.processHead(await engine.moveTo(HUNGRY))
+    const [lost] = await engine.runtime.journal.attempts()
+    await live.close()
+    open = []
+    const journal = await memoryJournals().open(world.chainId, world.genesisHash)
+    const { live: successor } = await start(engine, engine.with({ journal }))
+    expect(await successor.recover(await engine.mine())).toEqual([
+      `${lost?.id} on nonce ${lost?.nonce} of ${lost?.account}: lost by the journal and taken up from the signer’s ledger, now confirmed`,
+    ])
+    expect(await successor.recover(await engine.mine())).toEqual([])
+    expect(await journal.inFlight()).toEqual([])
   })
 
   it('tries again what may pass, and only that', async () => {
