@@ -85,7 +85,6 @@ export const mutants: readonly Mutant[] = [
         changed<Journal>(journal, {
           history: async (...args) => ({ ...(await journal.history(...args)), spent: usd(0n) }),
         }),
-      needs: ['base fee times ten'],
     },
   },
   {

@@ -47,6 +47,7 @@ export function setPrice(state: MarketState, asset: Address, answer: bigint, upd
 /** A policy under which everything is used: small caps, few confirmations, quick replacements. */
 export function drawPolicy(random: Random, hasFinality: boolean): Policy {
   const depths = [1, 1, 2, 3, hasFinality ? ('finalized' as const) : 4] as const
+  const rolling = random.pick([45, 60, 100, 500])
   const file: PolicyFile = {
     name: 'simulated',
     mode: 'execute',
@@ -62,13 +63,13 @@ export function drawPolicy(random: Random, hasFinality: boolean): Policy {
     recipients: [],
     spend: {
       perTransactionUsd: '45.00',
-      rollingUsd: random.pick(['45.00', '60.00', '100.00', '500.00']),
+      rollingUsd: String(rolling),
       windowSeconds: random.pick([120, 600, 86_400]),
     },
     slippage: { oracleBps: 100, poolBps: 100 },
     oracle: { maxAgeSeconds: 90_000, maxDeviationBps: 500, withoutReferencePool: [] },
     healthFactor: { floor: '1.02', trigger: '1.10', minAfter: '1.15', target: '1.40' },
-    gas: { maxFeeGwei: '150', maxCostUsd: '100.00' },
+    gas: { maxFeeGwei: '150', maxCostUsd: '45.00' },
     cooldownSeconds: random.pick([0, 0, 0, 36]),
     drawdownStopBps: 9_000,
     lastValidBlocks: random.between(2, 6),
@@ -81,7 +82,7 @@ export function drawPolicy(random: Random, hasFinality: boolean): Policy {
     approvals: { personAboveUsd: 'none', owners: [], threshold: 1, expirySeconds: 3_600 },
     graduation: 'none',
     riskReducing: {
-      spend: { perTransactionUsd: '500.00', rollingUsd: random.pick(['500.00', '5000.00']) },
+      spend: { perTransactionUsd: String(rolling), rollingUsd: String(rolling * random.pick([1, 2, 10])) },
       slippage: { oracleBps: 300, poolBps: 300 },
       oracle: { maxAgeSeconds: 90_000, maxDeviationBps: 1_000 },
       gas: { maxFeeGwei: '500', penaltyPartBps: 9_000 },

@@ -54,7 +54,7 @@ export function createSignerHost(parameters: {
         if (entry.kind === 'signed') signed.push(entry)
       },
       now: () => BigInt(Math.floor(now() / 1_000)),
-      orders: { stateFor: () => 'active' },
+      orders: { stateFor: () => 'active', evacuates: () => false },
     })
   }
 
