@@ -40,21 +40,33 @@ export type Heads = {
 export function createHeads({ nodes, quorum, standing, timer, grace }: HeadsParameters): Heads {
   let last: BlockRef | null = null
 
-  /** Everybody's answer, but for those who take much longer than a quorum. */
-  async function hear<T>(method: string, ask: (chain: Chain) => Promise<T>): Promise<readonly Told<T>[]> {
+  /**
+   * Everybody's answer, but for those who take much longer than a quorum.
+   *
+   * @param settled whether some answers decide, so that the others need not be waited for
+   */
+  async function hear<T>(
+    method: string,
+    ask: (chain: Chain) => Promise<T>,
+    settled: (answers: readonly Told<T>[]) => boolean = () => false,
+    note: (answer: Told<T>) => void = () => {},
+  ): Promise<readonly Told<T>[]> {
     const said: Said<T>[] = []
     const asked: ChainNode[] = []
     for (const round of rounds(nodes)) {
       if (round.length === 0) continue
       asked.push(...round)
       const wanted = quorum - told(said).length
+      const answering = round.map((node) => askNode(node, ask))
+      standing.await(answering)
       said.push(
-        ...(await untilEnough(
-          round.map((node) => askNode(node, ask)),
-          wanted,
+        ...(await untilEnough(answering, {
+          isEnough: (answers) => answers.length >= wanted,
+          settled: (answers) => settled([...told(said), ...answers]),
+          note,
           grace,
           timer,
-        )),
+        })),
       )
       if (told(said).length >= quorum) return told(said)
     }
@@ -65,11 +77,7 @@ export function createHeads({ nodes, quorum, standing, timer, grace }: HeadsPara
   }
 
   /** The newest block from `top` down that a quorum of the nodes has. */
-  async function common(
-    voters: readonly ChainNode[],
-    top: bigint,
-    known: Map<Chain, BlockRef>,
-  ): Promise<BlockRef> {
+  async function common(top: bigint, known: ReadonlyMap<Chain, BlockRef>): Promise<BlockRef> {
     for (let number = top; ; number--) {
       const block = blockQuestion(number)
       const ask = (chain: Chain) => {
@@ -77,13 +85,22 @@ export function createHeads({ nodes, quorum, standing, timer, grace }: HeadsPara
         return own?.number === number ? Promise.resolve(own) : block.ask(chain)
       }
       try {
-        return await vote(voters, quorum, { ...block, ask, goneIsNoAnswer: true }, standing)
+        return await vote(nodes, quorum, { ...block, ask, goneIsNoAnswer: true }, standing)
       } catch (error) {
         const split = error instanceof NoQuorumError
         if (!split || number === 0n || top - number >= DEEPEST_SPLIT) throw error
       }
     }
   }
+
+  const newestInCommon = (heard: readonly Told<BlockRef>[]): Promise<BlockRef> =>
+    common(
+      nthHighest(
+        heard.map(({ value }) => value.number),
+        quorum,
+      ),
+      new Map(heard.map(({ node, value }) => [node.chain, value])),
+    )
 
   /** Whether a quorum still has a block. */
   const isThere = ({ number, hash }: BlockRef): Promise<boolean> =>
@@ -106,20 +123,27 @@ export function createHeads({ nodes, quorum, standing, timer, grace }: HeadsPara
       standing,
     )
 
+  /**
+   * The block that a quorum has told; null when none has. Where the quorum is a majority, the others cannot make it a
+   * newer one, so that they need not be waited for.
+   */
+  function toldByQuorum(answers: readonly Told<BlockRef>[]): BlockRef | null {
+    if (2 * quorum <= nodes.length) return null
+    const { key } = blockQuestion(0n)
+    const keys = answers.map(({ value }) => key(value))
+    const found = answers.find((_, index) => keys.filter((other) => other === keys[index]).length >= quorum)
+    return found?.value ?? null
+  }
+
   return {
     async head() {
-      const heard = await hear('the newest block', (chain) => chain.head())
-      for (const { node, value } of heard) standing.sawHead(node, value)
-      const known = new Map(heard.map(({ node, value }) => [node.chain, value]))
-      const top = nthHighest(
-        heard.map(({ value }) => value.number),
-        quorum,
+      const heard = await hear(
+        'the newest block',
+        (chain) => chain.head(),
+        (answers) => toldByQuorum(answers) !== null,
+        ({ node, value }) => standing.sawHead(node, value),
       )
-      const found = await common(
-        heard.map(({ node }) => node),
-        top,
-        known,
-      )
+      const found = toldByQuorum(heard) ?? (await newestInCommon(heard))
       if (last !== null && found.number < last.number && (await isThere(last))) return last
       last = found
       standing.agreedOn(found)
@@ -141,7 +165,6 @@ export function createHeads({ nodes, quorum, standing, timer, grace }: HeadsPara
       const known = new Map(heard.flatMap(({ node, value }) => (value === null ? [] : [[node.chain, value]])))
       // A block with final ones on top of it is final. Which one it is, those may say too that call it final later.
       return common(
-        nodes,
         nthHighest(
           final.map(({ number }) => number),
           quorum,
@@ -163,28 +186,39 @@ const silent = { method: '', ask: () => Promise.resolve(null), key: String, tell
 const nthHighest = (numbers: readonly bigint[], n: number): bigint =>
   numbers.toSorted((a, b) => (a < b ? 1 : a > b ? -1 : 0))[n - 1] ?? 0n
 
-/** All answers, or those that came within `grace` after `enough` values. */
+type Enough<T> = {
+  /** Whether these answers would do, if no more came. */
+  readonly isEnough: (answers: readonly Told<T>[]) => boolean
+  /** Whether these answers decide. */
+  readonly settled: (answers: readonly Told<T>[]) => boolean
+  /** Told of every answer, those too that come too late. */
+  readonly note: (answer: Told<T>) => void
+  readonly grace: number
+  readonly timer: Timer
+}
+
+/** All answers, or those that came until they decided, or within `grace` after there were enough. */
 function untilEnough<T>(
   asked: readonly Promise<Said<T>>[],
-  enough: number,
-  grace: number,
-  timer: Timer,
+  { isEnough, settled, note, grace, timer }: Enough<T>,
 ): Promise<readonly Said<T>[]> {
   return new Promise((resolve, reject) => {
     const answers: Said<T>[] = []
-    const all = new AbortController()
+    const done = new AbortController()
     let waiting = false
+    // A copy: what comes later must not change what was decided on.
+    const finish = () => {
+      done.abort()
+      resolve([...answers])
+    }
     for (const answer of asked)
       answer.then((said) => {
+        if (said.kind === 'value') note(said)
         answers.push(said)
-        if (answers.length === asked.length) {
-          all.abort()
-          resolve(answers)
-        } else if (!waiting && told(answers).length >= enough) {
-          waiting = true
-          // A copy: what comes later must not change what was decided on.
-          timer.sleep(grace, all.signal).then(() => resolve([...answers]), reject)
-        }
+        if (answers.length === asked.length || settled(told(answers))) return finish()
+        if (waiting || !isEnough(told(answers))) return
+        waiting = true
+        timer.sleep(grace, done.signal).then(finish, reject)
       }, reject)
   })
 }
