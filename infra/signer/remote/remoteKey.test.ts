@@ -1,6 +1,9 @@
 import { once } from 'node:events'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import {
   type Address,
   type Hex,
@@ -23,6 +26,7 @@ import {
 import { createSigner } from '../createSigner.ts'
 import type { UnsignedTransaction } from '../keyHolder.ts'
 import { createSigningHistory } from '../signingHistory.ts'
+import { startSigner } from '../startSigner.ts'
 import { HALF_ORDER } from './checkSigned.ts'
 import { openRemoteKey, type RemoteKey, requireDelegated } from './remoteKey.ts'
 
@@ -217,7 +221,7 @@ describe('behind the judging signer', () => {
       history: createSigningHistory(),
       append: ({ kind }) => void entries.push(kind),
       now: () => 1_800_000_000n,
-      orders: { stateFor: () => 'active' },
+      orders: { stateFor: () => 'active', evacuates: () => false },
     })
     return { signer, entries }
   }
@@ -258,6 +262,25 @@ describe('behind the judging signer', () => {
     })
     expect(asked).toEqual([])
   })
+})
+
+test('a signer whose keys are all elsewhere starts without a keystore', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'rialto-remote-'))
+  const { signer, started, close } = await startSigner({
+    directory,
+    chainId: book.chainId,
+    genesisHash: GENESIS,
+    book,
+    accounts: [{ label: 'one', key: { kind: 'remote', url, address: holder.address }, policies: [policy] }],
+  })
+  expect(started.accounts).toEqual([{ label: 'one', address: holder.address, created: false }])
+  reply = honest
+  await expect(signer.sign(requestOf(planOf(holder.address, { delegateTo: null })))).resolves.toMatchObject({
+    noncesUsed: 1,
+  })
+  close()
+  expect(readdirSync(directory)).toEqual(['signer'])
+  rmSync(directory, { recursive: true })
 })
 
 test('an account behind it has to delegate already', () => {
