@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startWorld, type World } from '../../infra/world/world.ts'
+import { RialtoError } from '../../runtime/core/errors.ts'
 import type { AttemptRecord } from '../../runtime/core/journal.ts'
 import { createEngine, dollars, type Engine, gwei } from './engine.fixture.ts'
 
@@ -206,5 +207,29 @@ describe('the route of a transaction', () => {
     expect(routes).toEqual(['private', 'private', 'private', 'public'])
     await engine.pass({ runtime: private_ })
     expect(await attemptsOf(engine)).toMatchObject([{ id: attempt.id, status: 'confirmed' }])
+  })
+})
+
+describe('a signer that refuses to cancel', () => {
+  it('is asked again ever less often, and the account is freed as soon as it agrees', async () => {
+    const engine = await createEngine(world)
+    const { signer } = engine.runtime
+    const { attempt, id } = await engine.act(await engine.moveTo(HUNGRY))
+    const refusing = engine.with({
+      signer: {
+        ...signer,
+        sign: () => Promise.reject(new RialtoError('PLAN_REFUSED', 'no allowance is left for gas')),
+      },
+    })
+    for (let block = 0; block < 9; block += 1) await engine.pass({ runtime: refusing, drop: true })
+    const refused = (await attemptsOf(engine)).filter(({ status }) => status === 'dropped')
+    // One replacement and a few cancels, and not one at every block.
+    expect(refused.length).toBeGreaterThan(1)
+    expect(refused.length).toBeLessThan(6)
+    expect(new Set(refused.map((one) => one.id)).size).toBe(refused.length)
+    expect(await engine.runtime.journal.intent(id)).toMatchObject({ status: 'signed' })
+    for (let block = 0; block < 7; block += 1) await engine.pass({ drop: block < 5 })
+    expect(await engine.runtime.journal.intent(id)).toMatchObject({ status: 'expired' })
+    expect(await nonceOf(engine)).toBe(attempt.nonce + 2n)
   })
 })

@@ -92,14 +92,15 @@ async function dearer(
         })
       : 'the policy changed'
   const earlierTry = await droppedBefore(runtime, intent)
-  if (why !== null || earlierTry !== null) {
+  const id = await nextAttemptId(runtime, plan.intentId, head)
+  if (why !== null || earlierTry !== null || id === null) {
     const fields = { attempt: newest.id, why: why ?? earlierTry }
     sayOnce(runtime.logger, `kept.${newest.id}`, 'warn', fields, 'not mined, and not replaced')
     return null
   }
   return {
     ...outline(newest, head),
-    id: await nextAttemptId(runtime, plan.intentId),
+    id,
     intentId: intent.id,
     purpose: 'act',
     noncesUsed: newest.noncesUsed,
@@ -132,13 +133,15 @@ async function emptyOnto(
   if (fees === null) return null
   const { intentId, account, nonce } = newest
   const name = intentId ?? fillId(account, nonce)
+  const id = await nextAttemptId(runtime, name, head)
+  if (id === null) return null
   const { chainId, account: owner, via } = newest.plan
   const of = intentId === null ? { account } : { account: owner, ...(via === undefined ? {} : { via }) }
   const { plan, planHash } = await emptyPlan(runtime, policy, head, fees, { intentId: name, chainId, ...of })
   const snapshot = await observe(runtime, agent, head)
   return {
     ...outline(newest, head),
-    id: await nextAttemptId(runtime, name),
+    id,
     intentId,
     purpose: intentId === null ? 'fill' : 'cancel',
     noncesUsed: 1,

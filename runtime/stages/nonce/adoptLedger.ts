@@ -2,6 +2,7 @@ import type { Agent } from '../../core/agent.ts'
 import type { AttemptRecord, Lease } from '../../core/journal.ts'
 import type { LedgerAttempt } from '../../core/ports.ts'
 import type { BlockRef } from '../../core/snapshot.ts'
+import { usd } from '../../core/units.ts'
 import { underLease } from '../lease.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Nonces } from './readNonces.ts'
@@ -27,7 +28,7 @@ export async function adoptLedger(
   if (missing.length === 0) return []
   const most = agents
     .map(({ id }) => runtime.policyOf(id).riskReducing.spend.perTransaction)
-    .reduce((a, b) => (b > a ? b : a))
+    .reduce((a, b) => (b > a ? b : a), usd(0n))
   const adoptAll = async (held: Lease): Promise<readonly AttemptRecord[]> => {
     const adopted: AttemptRecord[] = []
     for (const { attemptId, plan, planHash, nonce, noncesUsed, raw, hash } of missing) {

@@ -5,6 +5,7 @@ import { type Wei, wei } from '../../core/units.ts'
 import type { Policy } from '../../guards/policy.ts'
 import type { Fees } from '../fees.ts'
 import type { Runtime } from '../runtime.ts'
+import { waitedBlocks } from '../slot.ts'
 
 /** Gas of a transaction that only uses its nonce: 21,000, and room for what a delegated account runs on it. */
 const EMPTY_GAS = 50_000n
@@ -53,9 +54,21 @@ async function emptyGas(runtime: Runtime, plan: Plan, head: BlockRef): Promise<b
   return needed > EMPTY_GAS ? needed : EMPTY_GAS
 }
 
-/** The id of the next attempt under a name: after all that the journal knows, dropped ones included. */
-export async function nextAttemptId(runtime: Runtime, intentId: IntentId): Promise<AttemptId> {
+/**
+ * The id of the next attempt under a name: after all that the journal knows, dropped ones included.
+ *
+ * @returns null when the signer refused the last one a moment ago: the more often it did, the longer it is left in peace
+ */
+export async function nextAttemptId(
+  runtime: Runtime,
+  intentId: IntentId,
+  head: BlockRef,
+): Promise<AttemptId | null> {
   const earlier = (await runtime.journal.attempts()).filter(({ plan }) => plan.intentId === intentId)
+  const refused = earlier.filter(({ status }) => status === 'dropped')
+  const last = refused.at(-1)
+  if (last !== undefined && waitedBlocks(last, head, runtime.blockSeconds) < BigInt(refused.length))
+    return null
   const numbers = earlier.map(({ id }) => Number(id.slice(id.lastIndexOf('.') + 1)))
   return attemptId(intentId, Math.max(0, ...numbers) + 1)
 }

@@ -73,7 +73,8 @@ async function fill(
     )
     return null
   }
-  const id = await nextAttemptId(runtime, fillId(account, nonce))
+  const id = await nextAttemptId(runtime, fillId(account, nonce), head)
+  if (id === null) return null
   const { plan, planHash } = await emptyPlan(runtime, policy, head, fees, {
     intentId: fillId(account, nonce),
     chainId: runtime.chain.chainId,
