@@ -247,5 +247,45 @@ export function journalMovementConformance(getStore: () => JournalStore): void {
     })
   })
 
+  describe('many movers at once', () => {
+    it('take every attempt along one path of the state machine, and settle one on the nonce', async () => {
+      const where = { account: actor.account, nonce: 1n, hash: null, block: inBlock.block }
+      for (let n = 1; n <= 4; n += 1) {
+        journal = await getStore().open(CHAIN_ID, newGenesis())
+        const lease = await leaseOf(journal, actor.account)
+        const first = await signAttempt(journal, actor, 1)
+        const second = await journal.prepare(lease, replacementOf(first, 2))
+        const moves = [first.id, second.id].flatMap((id) => [
+          () => journal.sign(lease, id, bytesOf(id)),
+          () => journal.advance(id, { to: 'broadcast' }),
+          () => journal.advance(id, inBlock),
+          () => journal.settle(id, { status: 'confirmed', ...mined, deviated: false }),
+          () => journal.advance(id, { to: 'unknown', failure: 'no answer' }),
+          () => journal.advance(id, { to: 'reorged' }),
+          () => journal.supersede(where),
+          () => journal.advance(id, inBlock),
+          () => journal.settle(id, { status: 'failed', ...mined, failure: 'reverted' }),
+        ])
+        // From another beginning each time.
+        const order = [...moves.slice(n * 4), ...moves.slice(0, n * 4)]
+        for (const answer of await Promise.allSettled([...order, ...order].map((move) => move())))
+          if (answer.status === 'rejected') expect(answer.reason).toMatchObject(conflict)
+        const attempts = await journal.attempts()
+        for (const { id, status } of attempts) {
+          const steps = await journal.steps(id)
+          expect(steps.at(-1)?.to).toBe(status)
+          for (const [at, { from, to }] of steps.entries()) {
+            expect(from).toBe(steps[at - 1]?.to ?? null)
+            expect(mayMove(from, to)).toBe(true)
+          }
+        }
+        const settled = attempts.filter(({ status }) => status === 'confirmed' || status === 'failed')
+        expect(settled.length).toBeLessThanOrEqual(1)
+        const isOpenStill = attempts.some(({ spent }) => spent === null)
+        expect((await statusOf(first.intentId)) === 'signed').toBe(isOpenStill && settled.length === 0)
+      }
+    })
+  })
+
   journalNonceConformance(getStore)
 }

@@ -225,27 +225,29 @@ export function movementMethods(scope: Scope): Pick<Journal, 'advance' | 'settle
   }
 
   return {
-    advance: (id, step) =>
-      step.to === 'reorged'
-        ? scope.transaction('take a settlement back', (tx) => takeBack(tx, id))
-        : scope.query('move an attempt', async (db) => {
-            const moved = await moveAttempt(db, isAttempt(id), {
-              ...UNDECIDED,
-              status: step.to,
-              blockNumber: step.to === 'mined' ? step.block.number : null,
-              blockHash: step.to === 'mined' ? step.block.hash : null,
-              failure: step.to === 'unknown' ? step.failure : null,
-            })
-            if (moved !== undefined) return moved
-            // No arrow goes there from where it is: it has no need to move, or must not.
-            if (step.to === 'unknown') {
-              const isUnknown = and(isAttempt(id), eq(attempts.status, 'unknown'))
-              await db.update(attempts).set({ failure: step.failure, changedAt }).where(isUnknown)
-            }
-            const attempt = await readAttempt(db, scope, id)
-            judgeStep(attempt, step)
-            return attempt
-          }),
+    async advance(id, step) {
+      if (step.to === 'reorged') return scope.transaction('take a settlement back', (tx) => takeBack(tx, id))
+      const change = {
+        ...UNDECIDED,
+        status: step.to,
+        blockNumber: step.to === 'mined' ? step.block.number : null,
+        blockHash: step.to === 'mined' ? step.block.hash : null,
+        failure: step.to === 'unknown' ? step.failure : null,
+      } as const
+      const moved = await scope.query('move an attempt', (db) => moveAttempt(db, isAttempt(id), change))
+      if (moved !== undefined) return moved
+      // No arrow went there from where it was: it has no need to move, or must not.
+      return scope.transaction('move an attempt', async (tx) => {
+        const [held] = await tx.select().from(attempts).where(isAttempt(id)).for('update')
+        if (held === undefined) throw new UnknownRecordError('attempt', id)
+        if (judgeStep(held, step) === 'write') {
+          if (held.status !== step.to) await moveAttempt(tx, isAttempt(id), change)
+          // The same status once more is no step, only another reason.
+          else await tx.update(attempts).set({ failure: change.failure, changedAt }).where(isAttempt(id))
+        }
+        return readAttempt(tx, scope, id)
+      })
+    },
 
     settle: (id, settlement) =>
       scope.transaction('settle an attempt', async (tx) => {
