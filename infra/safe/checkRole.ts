@@ -122,6 +122,6 @@ function notesOf({ account }: Role, { members }: RoleState, safe: SafeState): re
 /** Said with every check: what it rests on. */
 export const WHAT_IS_PROVEN = [
   'Which functions were ever granted is taken from the logs of the node; what each of them allows now is read from its',
-  'storage, whose word for a function commits to the whole condition (a hash). A node that hides logs could hide a grant:',
-  'ask a second one, or your own.',
+  'storage, whose word for a function commits to the whole condition (a hash). A node that hides logs could hide a grant, and a',
+  'second one (chain.rpcUrls) would show it.',
 ].join(' ')

@@ -190,7 +190,12 @@ function thiefOf(role: Role, holdings: Holdings | null): ThiefOfRole {
     holdings.debt,
     ...borrowed.map(({ token, amount }) => worth(token, tokenAmount(amount * fills), holdings)),
   ])
-  const penalty = canBeLiquidated && debt !== null ? portion(debt, holdings.liquidationPenalty, 'up') : null
+  // A liquidation seizes what it repays and more, so without supplying there is no more to repay than collateral.
+  const { collateral } = holdings
+  const canSupply = functions.some(({ name }) => name === 'supply')
+  const repaid = debt === null || canSupply || debt < collateral ? debt : collateral
+  const penalty =
+    canBeLiquidated && repaid !== null ? portion(repaid, holdings.liquidationPenalty, 'up') : null
   // With a debt that cannot be valued, so cannot what it may cost.
   const allowed = sum([tokensPerDay, canBeLiquidated ? penalty : usd(0n)])
   const { gas } = holdings

@@ -1,7 +1,7 @@
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
-import { plainLine } from '../../runtime/core/plainLine.ts'
 import type { Rpc } from '../chain/rpc.ts'
 import { checkRole, type RoleCheck } from './checkRole.ts'
+import type { Difference } from './compareRole.ts'
 import { RoleMismatchError } from './errors.ts'
 import type { Role } from './role.ts'
 
@@ -21,7 +21,7 @@ export type CheckedEverywhere = {
   readonly check: RoleCheck
   readonly hosts: readonly string[]
   /** What any of them says that differs, once each: a node can hide a grant, and none can make one up unseen. */
-  readonly differences: readonly string[]
+  readonly differences: readonly Difference[]
 }
 
 /**
@@ -38,11 +38,13 @@ export async function checkRoleEverywhere(parameters: CheckEverywhereParameters)
   const [first] = answered
   if (first === undefined || answered.length < quorum)
     throw checks.find((result) => result.status === 'rejected')?.reason
-  const lines = answered.flatMap(({ check }) => check.differences.map(({ line }) => plainLine(line)))
+  const differences = new Map(
+    answered.flatMap(({ check }) => check.differences.map((each) => [each.line, each] as const)),
+  )
   return {
     check: first.check,
     hosts: answered.map(({ host }) => host),
-    differences: [...new Set(lines)],
+    differences: [...differences.values()],
   }
 }
 
@@ -57,6 +59,10 @@ export async function requireRole(
   parameters: CheckEverywhereParameters,
 ): Promise<CheckedEverywhere> {
   const checked = await checkRoleEverywhere(parameters)
-  if (checked.differences.length > 0) throw new RoleMismatchError(agent, checked.differences)
+  if (checked.differences.length > 0)
+    throw new RoleMismatchError(
+      agent,
+      checked.differences.map(({ line }) => line),
+    )
   return checked
 }

@@ -11,9 +11,10 @@ import {
   zeroHash,
 } from 'viem'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { type Rpc, RpcAnswer } from '../../infra/chain/rpc.ts'
+import { type Rpc, RpcAnswer, RpcSilence } from '../../infra/chain/rpc.ts'
 import { checkRole } from '../../infra/safe/checkRole.ts'
 import { balanceAt } from '../../infra/safe/compareRole.ts'
+import { requireRole } from '../../infra/safe/requireRole.ts'
 import { addressOf } from '../../infra/world/accounts.ts'
 import { fundAccounts } from '../../infra/world/fundAccounts.ts'
 import { tokenAmount, wad } from '../../runtime/core/units.ts'
@@ -83,6 +84,36 @@ describe('a role on a real modifier', () => {
     await expect(
       checkRole({ rpc: scene.rpc, role, book: world.addressBook, firstBlock: head }),
     ).rejects.toMatchObject({ code: 'LOGS_MISSING' })
+  })
+
+  it('is known by the word of every node: one that hides a grant does not hide it alone', async () => {
+    const snapshot = await client.snapshot()
+    const allowTarget = parseAbi(['function allowTarget(bytes32, address, uint8)'])
+    const args = [roleKey, stranger, 3] as const
+    await scene.asSafe(modifier, encodeFunctionData({ abi: allowTarget, functionName: 'allowTarget', args }))
+    const hiding: Rpc = {
+      ...scene.rpc,
+      async call(method, params, options) {
+        const answer = await scene.rpc.call(method, params, options)
+        return method === 'eth_getLogs' ? (answer as unknown[]).slice(0, -1) : answer
+      },
+    }
+    const dead: Rpc = {
+      ...scene.rpc,
+      call: async (method) => {
+        throw new RpcSilence(method, 'dead', 'ECONNREFUSED', false)
+      },
+    }
+    const ask = (rpcs: readonly Rpc[], quorum: number) =>
+      requireRole('guardian', { rpcs, quorum, role, book: world.addressBook, firstBlock: null })
+    expect((await ask([hiding], 1)).differences).toEqual([])
+    await expect(ask([hiding, scene.rpc], 2)).rejects.toMatchObject({
+      code: 'ROLE_MISMATCH',
+      differences: [`${stranger} may be called with anything, which the policy does not say`],
+    })
+    expect((await ask([dead, hiding], 1)).hosts).toHaveLength(1)
+    await expect(ask([dead, hiding], 2)).rejects.toMatchObject({ code: 'RPC_UNREACHABLE' })
+    await client.revert({ id: snapshot })
   })
 
   it('is refused on another chain', async () => {

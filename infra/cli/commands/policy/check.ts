@@ -1,7 +1,10 @@
 import { Command } from 'commander'
-import { checkRole, WHAT_IS_PROVEN } from '../../../safe/checkRole.ts'
+import { plainLine } from '../../../../runtime/core/plainLine.ts'
+import { WHAT_IS_PROVEN } from '../../../safe/checkRole.ts'
+import { checkRoleEverywhere } from '../../../safe/requireRole.ts'
+import { openRpcs } from '../../start/safeAgents.ts'
 import type { Terminal } from '../../terminal.ts'
-import { findRole, openRpc, type PolicyOptions, policyOptions } from './policyTarget.ts'
+import { findRole, type PolicyOptions, policyOptions } from './policyTarget.ts'
 
 /** `rialto policy check`: whether what is on-chain is what the policy says. */
 export function checkCommand(terminal: Terminal): Command {
@@ -11,12 +14,11 @@ export function checkCommand(terminal: Terminal): Command {
     ),
   ).action(async (options: PolicyOptions) => {
     const { agent, chain, role, book, safe } = await findRole(options)
-    const { block, differences, notes } = await checkRole({
-      rpc: openRpc(chain),
-      role,
-      book,
+    const { check, differences, hosts } = await checkRoleEverywhere({
+      ...{ rpcs: openRpcs(chain), quorum: chain.quorum, role, book },
       firstBlock: safe.firstBlock,
     })
+    const { block, notes } = check
     if (differences.length > 0) process.exitCode = 1
     if (options.json === true) {
       const found = differences.map(({ code, line, change }) => ({ code, line, mendable: change !== null }))
@@ -25,18 +27,19 @@ export function checkCommand(terminal: Terminal): Command {
           equal: differences.length === 0,
           block: { number: block.number.toString(), hash: block.hash },
           policy: role.policy,
+          nodes: hosts,
           differences: found,
           notes,
         }),
       )
       return
     }
-    for (const { line } of differences) terminal.out(line)
+    for (const { line } of differences) terminal.out(plainLine(line))
     if (differences.length === 0)
       terminal.out(
         `At block ${block.number} the role of ${agent.id} is what its policy says (${role.policy.version}).`,
       )
     for (const note of notes) terminal.note(note)
-    terminal.note(WHAT_IS_PROVEN)
+    terminal.note(`Asked: ${hosts.join(', ')}. ${WHAT_IS_PROVEN}`)
   })
 }
