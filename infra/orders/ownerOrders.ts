@@ -7,10 +7,13 @@ import type { TradingScope } from '../../runtime/core/journal.ts'
 import type { TradingState } from '../../runtime/core/verdict.ts'
 import { OrdersError } from './errors.ts'
 
+/** What an owner can order. `evacuating`: unwind and move out what is there, and halt everybody else. */
+export type OrderedState = TradingState | 'evacuating'
+
 /** What an owner said. `at` is ISO 8601. */
 export type OwnerOrder = {
   readonly scope: TradingScope
-  readonly state: TradingState
+  readonly state: OrderedState
   readonly reason: string
   readonly at: string
 }
@@ -27,7 +30,7 @@ const scope = z.union([
 ])
 const line = z.strictObject({
   scope,
-  state: z.enum(['active', 'reducing', 'halted']),
+  state: z.enum(['active', 'reducing', 'halted', 'evacuating']),
   reason: z.string(),
   at: z.string(),
 })
@@ -35,14 +38,25 @@ const line = z.strictObject({
 const FILE = 'orders.jsonl'
 const STRICTNESS: readonly TradingState[] = ['active', 'reducing', 'halted']
 
+/** Whom a question is about: whoever has that name, or acts on that account. */
+export type OrderTarget = { readonly agent?: AgentId | string; readonly account?: Address }
+
 /** The orders of a folder, read anew whenever somebody has given one. */
 export type OwnerOrders = {
   /**
-   * The strictest of what was last said to all, to the agent and to the account. `active` where nothing was said.
+   * The strictest of what was last said to all, to the agent and to the account. `active` where nothing was said;
+   * `halted` where an evacuation was ordered, since nobody else may do anything then.
    *
    * @throws {OrdersError} when the file cannot be read or was edited: whoever asks must then take it for `halted`.
    */
-  stateFor(target: { readonly agent?: AgentId | string; readonly account?: Address }): TradingState
+  stateFor(target: OrderTarget): TradingState
+  /**
+   * Whether the owner's last word about the target is to evacuate. A halt or a resumption that was said later, to all,
+   * to the agent or to the account, ends it.
+   *
+   * @throws {OrdersError} as `stateFor` does: whoever asks must then take it for no.
+   */
+  evacuates(target: OrderTarget): boolean
   /** Every order that holds, in the order it was given. */
   list(): readonly OwnerOrder[]
 }
@@ -71,12 +85,17 @@ export function openOrders(directory: string): OwnerOrders {
   return {
     list: () => current().filter(({ state }) => state !== 'active'),
     stateFor(target) {
-      const said = current().flatMap(({ scope: whom, state }) => (concerns(whom, target) ? [state] : []))
+      const said = current().flatMap(({ scope: whom, state }) =>
+        concerns(whom, target) ? [state === 'evacuating' ? 'halted' : state] : [],
+      )
       return said.reduce<TradingState>(
         (strictest, state) => (STRICTNESS.indexOf(state) > STRICTNESS.indexOf(strictest) ? state : strictest),
         'active',
       )
     },
+    // In the order of the file: the last of those that hold is the last that was said.
+    evacuates: (target) =>
+      current().findLast(({ scope: whom }) => concerns(whom, target))?.state === 'evacuating',
   }
 }
 
@@ -160,7 +179,7 @@ const isTorn = (raw: string): boolean => raw.startsWith('{') && !raw.endsWith('}
 const keyOf = (whom: TradingScope): string =>
   whom === 'all' ? 'all' : 'agent' in whom ? `agent ${whom.agent}` : `account ${whom.account.toLowerCase()}`
 
-function concerns(whom: TradingScope, target: Parameters<OwnerOrders['stateFor']>[0]): boolean {
+function concerns(whom: TradingScope, target: OrderTarget): boolean {
   if (whom === 'all') return true
   if ('agent' in whom) return whom.agent === target.agent
   return target.account !== undefined && isAddressEqual(whom.account, target.account)

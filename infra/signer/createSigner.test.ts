@@ -300,6 +300,7 @@ describe('orders of the owner', () => {
         asked.push(target)
         return state
       },
+      evacuates: () => false,
     }
     const scene = await setUp({}, orders)
     return { ...scene, asked, signer: scene.start() }
@@ -331,6 +332,7 @@ describe('orders of the owner', () => {
         stateFor() {
           throw new OrdersError('ORDERS_CORRUPT', 'orders.jsonl', 'line 1')
         },
+        evacuates: () => false,
       },
     )
     await expect(start().sign(ask({ calls: honestCalls(account).repay }))).rejects.toMatchObject({
@@ -340,7 +342,7 @@ describe('orders of the owner', () => {
 
   test('take back nothing that was signed: the same request has the same bytes', async () => {
     let state: TradingState = 'active'
-    const { start, ask, account } = await setUp({}, { stateFor: () => state })
+    const { start, ask, account } = await setUp({}, { stateFor: () => state, evacuates: () => false })
     const signer = start()
     const request = ask({ calls: honestCalls(account).repay })
     const { raw } = await signer.sign(request)

@@ -5,6 +5,7 @@ import type { AttemptId } from '../../runtime/core/ids.ts'
 import { planHash, senderOf } from '../../runtime/core/lifecycle.ts'
 import type { LedgerAttempt, SignedTransaction, Signer, SignRequest } from '../../runtime/core/ports.ts'
 import { parseDecimal } from '../../runtime/core/units.ts'
+import { evacuationPolicy, requireDestination } from '../../runtime/guards/evacuation.ts'
 import type { Policy } from '../../runtime/guards/policy.ts'
 import type { OwnerOrders } from '../orders/ownerOrders.ts'
 import { buildTransaction } from './buildTransaction.ts'
@@ -30,6 +31,8 @@ export type KeyedAccount = {
   readonly policies: readonly Policy[]
   /** Set for a member of a role: it then acts for this Safe alone. */
   readonly safe?: SafeAccount
+  /** Where an evacuation sends everything. Absent: the account is never evacuated. */
+  readonly evacuateTo?: Address
 }
 
 export type CreateSignerParameters = {
@@ -42,7 +45,7 @@ export type CreateSignerParameters = {
   /** Seconds since 1970. */
   readonly now: () => bigint
   /** What the owner ordered. @throws when nobody can tell, and then nothing is signed. */
-  readonly orders: Pick<OwnerOrders, 'stateFor'>
+  readonly orders: Pick<OwnerOrders, 'stateFor' | 'evacuates'>
 }
 
 /**
@@ -52,6 +55,8 @@ export type CreateSignerParameters = {
  */
 export function createSigner(parameters: CreateSignerParameters): Signer {
   const { book, accounts, history, append, now, orders } = parameters
+  // By the version that plans carry. Nobody hands the signer such a policy: it derives them itself.
+  const evacuations = new Map(accounts.map((keyed) => [keyed, evacuationsOf(keyed, book)] as const))
   let last: Promise<unknown> = Promise.resolve()
   let latest = 0n
 
@@ -76,7 +81,8 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
       recordFence(request)
       return answer(earlier)
     }
-    const policy = policyFor(keyed, plan.policyVersion)
+    const evacuation = evacuations.get(keyed)?.find(({ version }) => version === plan.policyVersion)
+    const policy = evacuation ?? policyFor(keyed, plan.policyVersion)
     const time = currentTime()
     // Higher fees for what was let through already: nobody is asked again, and its last block stays what it was.
     const isRepeated = history.repeats(request)
@@ -84,8 +90,10 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
     const judgement = judgePlan(plan, policy, book, {
       ...(keyed.safe === undefined ? {} : { safe: keyed.safe }),
       patience: isApproved || isRepeated ? BigInt(policy.approvals.expirySeconds) : 0n,
+      evacuates: evacuation !== undefined,
     })
-    obeyOrders(keyed, judgement)
+    if (evacuation !== undefined) requireEvacuation(keyed)
+    else obeyOrders(keyed, judgement)
     if (request.fence === 'protector' && judgement.content !== 'riskReducing')
       refuse('TRADING_REDUCING', 'Without a lease only what reduces risk is signed.')
     if (!isApproved && !isRepeated) requireNoApproval(policy, judgement)
@@ -119,6 +127,12 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
     if (states.includes('halted')) refuse('TRADING_HALTED', 'Its owner halted it.')
     if (states.includes('reducing') && content !== 'riskReducing')
       refuse('TRADING_REDUCING', 'Its owner lets it only reduce risk.')
+  }
+
+  /** Only the owner's own file can say so: a worker that is compromised writes no such order. */
+  function requireEvacuation({ label, account }: KeyedAccount): void {
+    if (!orders.evacuates({ agent: label, account: account.address }))
+      refuse('TRADING_HALTED', 'Its owner has not ordered that it be evacuated.')
   }
 
   /** All that may move within the window counts by this account's own ledger, under whatever policy it was signed. */
@@ -177,6 +191,16 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
       return history.signedFrom(find(accounts, account).account.address, nonce).map(ledgerAttempt)
     },
   }
+}
+
+/** A member of a role owns nothing: what the Safe holds its owners move themselves. */
+const evacuationsOf = (
+  { evacuateTo, safe, policies, account }: KeyedAccount,
+  book: AddressBook,
+): readonly Policy[] => {
+  if (evacuateTo === undefined || safe !== undefined) return []
+  requireDestination(evacuateTo, book, account.address)
+  return policies.map((policy) => evacuationPolicy(policy, book, evacuateTo))
 }
 
 /** How many decimals a policy may write an allowance with. */

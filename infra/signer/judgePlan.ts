@@ -43,6 +43,8 @@ export type JudgePlanOptions = {
   readonly safe?: SafeAccount
   /** Blocks by which the last valid block may lie further ahead: a person needs time to approve. Default none. */
   readonly patience?: bigint
+  /** Whether the policy is that of an evacuation: then every kind that it allows counts as one that reduces risk. */
+  readonly evacuates?: boolean
 }
 
 const RISK_REDUCING: ReadonlySet<Judgement['kind']> = new Set(['supply', 'repay', 'deleverage'])
@@ -64,7 +66,7 @@ export function judgePlan(
   plan: Plan,
   policy: Policy,
   book: AddressBook,
-  { safe, patience = 0n }: JudgePlanOptions = {},
+  { safe, patience = 0n, evacuates = false }: JudgePlanOptions = {},
 ): Judgement {
   judgeFrame(plan, policy, book)
   judgeRoute(plan, safe)
@@ -78,7 +80,7 @@ export function judgePlan(
     refuse('EXPIRY_TOO_FAR', `It may be mined until block ${plan.lastValidBlock}; the limit is ${furthest}.`)
   const context = { book, policy, account: plan.account }
   const steps = plan.calls.map((call) => readStep(call, context))
-  const actions = steps.filter(({ rule }) => rule.kind !== null)
+  const actions = actionsOf(steps)
   const [action] = actions
   if (action === undefined || actions.length > 1)
     refuse('EFFECT_UNEXPECTED', `It holds ${actions.length} actions; a plan has exactly one.`)
@@ -99,10 +101,18 @@ export function judgePlan(
   const missing = needs.find(({ holds }) => !closing.some(holds))
   if (missing !== undefined) refuse('ASSERTION_MISSING', `Its last calls do not assert ${missing.what}.`)
   const { kind } = action.rule
-  const content = RISK_REDUCING.has(kind) ? 'riskReducing' : 'other'
+  const content = evacuates || RISK_REDUCING.has(kind) ? 'riskReducing' : 'other'
   const fees = (content === 'riskReducing' ? policy.riskReducing : policy).gas
   judgeFeeCap(plan, max(fees.maxFeePerGas, policy.gas.maxFeePerGas))
-  return { kind, content, moved: [movement(action, book), gas] }
+  return { kind, content, moved: kind === 'revoke' ? [gas] : [movement(action, book), gas] }
+}
+
+/** What a plan does. One that takes an allowance back and does nothing else is a revoke. */
+function actionsOf(steps: readonly Step[]): readonly Step[] {
+  const actions = steps.filter(({ rule }) => rule.kind !== null)
+  const [deed, another] = steps.filter(({ read }) => read.role !== 'rialto.assert')
+  const isRevoke = deed?.read.functionName === 'approve' && deed.read.args[1] === 0n && another === undefined
+  return isRevoke ? [{ ...deed, rule: { ...deed.rule, kind: 'revoke' } }] : actions
 }
 
 /** Who acts: an account for itself, or the member of a role for the one Safe that the signer knows it to act for. */

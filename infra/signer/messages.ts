@@ -40,6 +40,8 @@ export type SignerAccount = {
   readonly policies: readonly Policy[]
   /** Set where the key is the member of a role that acts for a Safe: it then acts for nobody else. */
   readonly safe?: SafeAccount
+  /** Where an evacuation sends everything. Absent: the account is never evacuated. */
+  readonly evacuateTo?: Address
 }
 
 /** What a signer is started with. None of it can be changed afterwards. */

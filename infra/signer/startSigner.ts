@@ -48,11 +48,12 @@ export async function startSigner(parameters: StartParameters): Promise<RunningS
     return {
       signer: createSigner({
         book,
-        accounts: opened.map(({ label, account, policies, safe }) => ({
+        accounts: opened.map(({ label, account, policies, safe, evacuateTo }) => ({
           label,
           account,
           policies,
           ...(safe === undefined ? {} : { safe }),
+          ...(evacuateTo === undefined ? {} : { evacuateTo }),
         })),
         history: ledger.history,
         append: ledger.append,

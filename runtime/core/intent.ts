@@ -41,6 +41,7 @@ const expiresAtBlock = uint
  * | `swap` | swap exactly `amountIn` for at least `minAmountOut` in `pool` |
  * | `transfer` | send `amount` of `asset` to `to` |
  * | `liquidate` | repay `debtToCover` of `user` and seize at least `minCollateralOut` |
+ * | `revoke` | take back all that `spender` may take of the account's `asset` |
  * | `nothing` | leave everything as it is |
  */
 export const intentSchema = z.discriminatedUnion('kind', [
@@ -88,6 +89,13 @@ export const intentSchema = z.discriminatedUnion('kind', [
     user: address,
     debtToCover: positiveAmount,
     minCollateralOut: amount,
+    expiresAtBlock,
+  }),
+  z.strictObject({
+    kind: z.literal('revoke'),
+    /** The token that was approved: one of the address book, or an aToken. */
+    asset: address,
+    spender: address,
     expiresAtBlock,
   }),
   z.strictObject({ kind: z.literal('nothing'), expiresAtBlock }),

@@ -48,6 +48,10 @@ const NEEDED: Readonly<Record<Kind, readonly (readonly [role: string, functions:
     ['erc20', ['transfer']],
     [ASSERT, ['minHealthFactor', 'minBalance', 'notAfter']],
   ],
+  revoke: [
+    ['erc20', ['approve']],
+    [ASSERT, ['zeroAllowance', 'notAfter']],
+  ],
   liquidate: [
     ['erc20', ['approve']],
     ['aave-v3.pool', ['liquidationCall']],

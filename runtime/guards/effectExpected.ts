@@ -127,6 +127,9 @@ function expectedOf(context: GuardContext, intent: Action): readonly Expectation
         own('debt asset in the wallet', intent.debt, -intent.debtToCover, -1n),
         own('collateral seized', intent.collateral, intent.minCollateralOut, UNBOUNDED),
       ]
+    case 'revoke':
+      // No balance moves: whatever falls all the same is no part of it.
+      return []
   }
 }
 

@@ -111,6 +111,7 @@ const outcomes: {
     ],
     '0',
   ],
+  revoke: [accountData('72000', '46000'), [], '0'],
 }
 
 /** Allowances that a plan touched: used up, or taken back. */
@@ -134,6 +135,8 @@ const allowancesOf = (kind: Action['kind']): Effects['allowances'] => {
       return [touched(of, aWeth, at(0x52))]
     case 'swap':
       return [touched(of, weth, book.uniswapV3.swapRouter)]
+    case 'revoke':
+      return [{ ...touched(of, usdc, at(0xbad)), before: usdcs('1000') }]
     default:
       return []
   }

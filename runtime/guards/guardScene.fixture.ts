@@ -70,7 +70,7 @@ export const book: AddressBook = {
 export const policyFile = {
   name: 'test',
   mode: 'execute',
-  intents: ['supply', 'withdraw', 'borrow', 'repay', 'deleverage', 'swap', 'transfer', 'liquidate'],
+  intents: ['supply', 'withdraw', 'borrow', 'repay', 'deleverage', 'swap', 'transfer', 'liquidate', 'revoke'],
   contracts: {
     'erc20:WETH': ['approve', 'transfer'],
     'erc20:USDC': ['approve', 'transfer'],
@@ -282,6 +282,7 @@ export const intents = {
     amount: usdcs('50'),
     expiresAtBlock,
   }),
+  revoke: parseIntent({ kind: 'revoke', asset: usdc, spender: at(0xbad), expiresAtBlock }),
   liquidate: parseIntent({
     kind: 'liquidate',
     collateral: weth,

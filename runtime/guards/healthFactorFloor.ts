@@ -26,6 +26,13 @@ export const healthFactorFloor: EffectGuard = ({ policy }, intent, plan) => {
       message: `The health factor rises from ${shown(before)} to ${observed}; at least ${shown(promised)} was promised.`,
     })
   }
+  // Whoever may take the account's tokens is a danger in itself, however the position stands.
+  if (intent.kind === 'revoke')
+    return rule(after >= before, 'HEALTH_FACTOR_FLOOR', {
+      limit: shown(before),
+      observed,
+      message: `The health factor goes from ${shown(before)} to ${observed}; a revoke must leave it alone.`,
+    })
   const { minAfter } = policy.healthFactor
   return rule(after >= minAfter, 'HEALTH_FACTOR_FLOOR', {
     limit: shown(minAfter),

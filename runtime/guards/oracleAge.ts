@@ -1,5 +1,5 @@
 import { isAddressEqual } from 'viem'
-import { allow, deny, type IntentGuard } from './guard.ts'
+import { allow, deny, type IntentGuard, notConcerned } from './guard.ts'
 import { isRescue } from './standing.ts'
 import { assetsOf, tokenName } from './valuation.ts'
 
@@ -8,6 +8,8 @@ import { assetsOf, tokenName } from './valuation.ts'
  * its heartbeat denies everything but a rescue, which its own limit bounds: liquidators act on that price as well.
  */
 export const oracleAge: IntentGuard = (context, intent, plan) => {
+  // It moves nothing, and what its gas costs is for `gasCap`: a feed that fails must not keep an allowance alive.
+  if (intent.kind === 'revoke') return notConcerned(intent.kind)
   const rescue = isRescue(context, intent, plan)
   const { maxAgeSeconds } = rescue ? context.policy.riskReducing.oracle : context.policy.oracle
   const limit = String(maxAgeSeconds)

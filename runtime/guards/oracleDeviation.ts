@@ -1,7 +1,7 @@
 import { isAddressEqual } from 'viem'
 import type { OracleReading } from '../core/snapshot.ts'
 import { BPS, mulDiv } from '../core/units.ts'
-import { allow, deny, type IntentGuard } from './guard.ts'
+import { allow, deny, type IntentGuard, notConcerned } from './guard.ts'
 import { isRescue } from './standing.ts'
 import { assetsOf, tokenName } from './valuation.ts'
 
@@ -10,6 +10,8 @@ import { assetsOf, tokenName } from './valuation.ts'
  * price must not make an agent sell. A token without a reference pool has to be named in the policy.
  */
 export const oracleDeviation: IntentGuard = (context, intent, plan) => {
+  // It moves nothing, and what its gas costs is for `gasCap`: a feed that fails must not keep an allowance alive.
+  if (intent.kind === 'revoke') return notConcerned(intent.kind)
   const { policy, snapshot } = context
   const { maxDeviation } = isRescue(context, intent, plan) ? policy.riskReducing.oracle : policy.oracle
   const limit = maxDeviation.toString()

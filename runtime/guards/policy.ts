@@ -30,6 +30,7 @@ export const actionKinds = [
   'swap',
   'transfer',
   'liquidate',
+  'revoke',
 ] as const
 
 export { type AgentMode, agentModes } from './agentModes.ts'

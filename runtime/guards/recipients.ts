@@ -54,11 +54,15 @@ function partiesOf({ book, account }: GuardContext, intent: Action, call: Decode
       return [
         {
           named: call.args[0],
-          allowed: [
-            book.aaveV3.pool,
-            book.uniswapV3.swapRouter,
-            ...(book.rialto ? [book.rialto.flashRepay] : []),
-          ],
+          // Who may take something, or whose allowance is taken back: that one can be anybody.
+          allowed:
+            intent.kind === 'revoke'
+              ? [intent.spender]
+              : [
+                  book.aaveV3.pool,
+                  book.uniswapV3.swapRouter,
+                  ...(book.rialto ? [book.rialto.flashRepay] : []),
+                ],
         },
       ]
     case 'exactInputSingle':

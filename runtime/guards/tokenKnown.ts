@@ -18,6 +18,12 @@ export const tokenKnown: IntentGuard = (context, intent, plan) => {
         observed: token,
         message: `The token ${token} is not in the address book.`,
       })
+  if (intent.kind === 'revoke' && !isKnown(book, intent.asset))
+    return deny('TOKEN_UNKNOWN', {
+      ...grounds,
+      observed: intent.asset,
+      message: `The token ${intent.asset} is not in the address book.`,
+    })
   if (onAave(intent))
     for (const token of tokensOf(intent))
       if (!book.aaveV3.reserves.some((reserve) => isAddressEqual(reserve.asset, token)))
@@ -42,7 +48,8 @@ export const tokenKnown: IntentGuard = (context, intent, plan) => {
         observed: token,
         message: `The account's balance of ${token} changes, which is not in the address book.`,
       })
-  return allow({ ...grounds, observed: tokensOf(intent).join(', '), message: 'Every token is known.' })
+  const named = intent.kind === 'revoke' ? [intent.asset] : tokensOf(intent)
+  return allow({ ...grounds, observed: named.join(', '), message: 'Every token is known.' })
 }
 
 const onAave = ({ kind }: Action): boolean => kind !== 'swap' && kind !== 'transfer'

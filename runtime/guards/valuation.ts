@@ -138,6 +138,9 @@ export function tokensOf(intent: Action): readonly Address[] {
       return [intent.collateral, intent.debt]
     case 'swap':
       return [intent.tokenIn, intent.tokenOut]
+    // Of the token nothing moves, and its price does not matter.
+    case 'revoke':
+      return []
     default:
       return [intent.asset]
   }

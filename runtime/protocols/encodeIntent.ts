@@ -267,6 +267,17 @@ function encodeLiquidateIntent(action: IntentOf<'liquidate'>, context: Context):
   }
 }
 
+function encodeRevokeIntent(action: IntentOf<'revoke'>, context: Context): Steps {
+  const { book } = context
+  const isAToken = book.aaveV3.reserves.some(({ aToken }) => isAddressEqual(aToken, action.asset))
+  const address = isAToken ? action.asset : tokenOf(book, action.asset).address
+  return {
+    // It moves nothing, so no price can make it worse: nothing but its own outcome is asserted.
+    calls: [encodeApprove(address, action.spender, tokenAmount(0n))],
+    assertions: [nothingLeftFor(context, address, action.spender)],
+  }
+}
+
 /** @throws {IntentNotEncodableError} unless the pool trades exactly these two tokens. */
 function requireTokens(
   action: Action,
@@ -309,6 +320,8 @@ function encodeSteps(action: Action, context: Context): Steps {
       return encodeTransferIntent(action, context)
     case 'liquidate':
       return encodeLiquidateIntent(action, context)
+    case 'revoke':
+      return encodeRevokeIntent(action, context)
   }
 }
 

@@ -34,10 +34,16 @@ export function memorySigner(parameters: MemorySignerParameters): Signer {
   const { book, accounts, now = systemTime, history = createSigningHistory(), orders = noOrders } = parameters
   return createSigner({
     book,
-    accounts: accounts.map(({ label, key, policies, safe }) => {
+    accounts: accounts.map(({ label, key, policies, safe, evacuateTo }) => {
       if (key.kind !== 'derived') throw new InvariantError('The twin has no keystore.', { label })
       const account = privateKeyToAccount(deriveKey({ label, seed: key.seed }))
-      return { label, account, policies, ...(safe === undefined ? {} : { safe }) }
+      return {
+        label,
+        account,
+        policies,
+        ...(safe === undefined ? {} : { safe }),
+        ...(evacuateTo === undefined ? {} : { evacuateTo }),
+      }
     }),
     history,
     // The signer itself adds to the history what it has signed: here that is all there is to outlive it.
@@ -49,4 +55,4 @@ export function memorySigner(parameters: MemorySignerParameters): Signer {
 
 const systemTime = () => BigInt(Math.floor(Date.now() / 1_000))
 
-const noOrders: CreateSignerParameters['orders'] = { stateFor: () => 'active' }
+const noOrders: CreateSignerParameters['orders'] = { stateFor: () => 'active', evacuates: () => false }
