@@ -193,10 +193,22 @@ const PASSING = ['POOL_FULL', 'FEE_TOO_LOW', 'NONCE_TOO_HIGH', 'ACCOUNT_BUSY'] a
 const isRaw = (value: unknown): value is Hash =>
   typeof value === 'string' && value.startsWith('0x') && value.length > 66
 
+const hashes = new Map<Hash, Hash>()
+
+/** Keccak-256 of signed bytes, which come by again and again. */
+export function hashOfBytes(raw: Hash): Hash {
+  const known = hashes.get(raw)
+  if (known !== undefined) return known
+  if (hashes.size > 1_000) hashes.clear()
+  const made = keccak256(raw)
+  hashes.set(raw, made)
+  return made
+}
+
 /** The hash that a call is about: of the bytes that it sends, or of the block that it names. */
 function hashOf(args: readonly unknown[]): Hash {
   const found = args.find((value): value is Hash => typeof value === 'string' && value.startsWith('0x'))
-  return found === undefined ? '0x' : isRaw(found) ? keccak256(found) : found
+  return found === undefined ? '0x' : isRaw(found) ? hashOfBytes(found) : found
 }
 
 /** What a call is about, short: ids and hashes, and of a step where it leads. */
@@ -205,7 +217,7 @@ function subject(args: readonly unknown[]): string {
 }
 
 function brief(value: unknown): string {
-  if (isRaw(value)) return keccak256(value).slice(0, 10)
+  if (isRaw(value)) return hashOfBytes(value).slice(0, 10)
   if (typeof value === 'string') return value.startsWith('0x') ? value.slice(0, 10) : value.slice(0, 60)
   if (typeof value === 'bigint' || typeof value === 'number') return String(value)
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return ''

@@ -38,7 +38,7 @@ export async function runSeeds(
       next()
     })
   const workers = Array.from({ length: Math.max(1, Math.min(jobs, seeds.length)) }, () =>
-    startWorker(import.meta.url, './seedWorker'),
+    startWorker(import.meta.url, './seedWorker', { resourceLimits: { maxYoungGenerationSizeMb: 64 } }),
   )
   try {
     await Promise.all(workers.map(work))

@@ -8,6 +8,9 @@ export type SeedAnswer =
   | { readonly seed: number; readonly result: SeedResult }
   | { readonly seed: number; readonly error: string }
 
+// Faults are errors by the thousand, and nobody reads where they were made.
+Error.stackTraceLimit = 0
+
 // A thread of `runSeeds`: runs the seeds that it is handed, one after the other.
 parentPort?.on('message', async (seed: number) => {
   const answer: SeedAnswer = await simulateSeed(seed).then(

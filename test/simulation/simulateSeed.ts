@@ -1,4 +1,4 @@
-import { keccak256 } from 'viem'
+import type { Hex } from 'viem'
 import type { ChainNode } from '../../infra/chain/quorum/chainNode.ts'
 import { composeChain } from '../../infra/chain/quorum/composeChain.ts'
 import { createHealth } from '../../infra/chain/quorum/health.ts'
@@ -15,7 +15,7 @@ import { createFaultPlan, type Fault } from './faults.ts'
 import { createMonitor, type Violation } from './invariants.ts'
 import { createJournalHost } from './journalHost.ts'
 import { BLOCK_SECONDS, createNetwork } from './network.ts'
-import { type Process, SignerAwayError, StoreAwayError, type Wires, wired } from './ports.ts'
+import { hashOfBytes, type Process, SignerAwayError, StoreAwayError, type Wires, wired } from './ports.ts'
 import { createQueue } from './queue.ts'
 import { random as randomOf } from './random.ts'
 import { ACCOUNT, agents as agentsOf, book, drawPolicy } from './scene.ts'
@@ -109,7 +109,7 @@ export async function simulateSeed(seed: number, options: SeedOptions = {}): Pro
     },
     onArrival(port, method, args) {
       calls += 1
-      if (port === 'chain' && method === 'sendRaw') monitor.onSend(keccak256(args[0] as `0x${string}`))
+      if (port === 'chain' && method === 'sendRaw') monitor.onSend(hashOfBytes(args[0] as Hex))
     },
     async onEffect(port, method) {
       if (port === 'journal' && WRITES.has(method)) await monitor.afterWrite()

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { mutants } from './defects.fixture.ts'
 import { keptSeeds } from './keptSeeds.ts'
-import { allArrows, totalsOf } from './report.ts'
+import { totalsOf } from './report.ts'
 import { runSeeds } from './runSeeds.ts'
 import { simulateSeed } from './simulateSeed.ts'
 
@@ -9,10 +9,10 @@ const JOBS = 2
 const SEEDS = Array.from({ length: 1_000 }, (_, seed) => seed)
 
 /**
- * Arrows that no seed can reach: what settles a nonce settles what is `mined` on it as that, and what is not the one
- * that was mined was taken out of its block first.
+ * Arrows that a thousand seeds need not reach: who finds that another transaction was mined on a nonce has taken what
+ * was `mined` on it out of its block first, unless a second worker puts it there in between.
  */
-const BEYOND_REACH = ['mined > replaced']
+const RARE: readonly string[] = ['mined > replaced']
 
 describe('a thousand seeds', () => {
   it('hold every invariant, hit every fault, and go every way that an attempt can go', async () => {
@@ -22,7 +22,7 @@ describe('a thousand seeds', () => {
     const never = (counts: Readonly<Record<string, number>>) =>
       Object.keys(counts).filter((name) => counts[name] === 0)
     expect(never(totals.hits)).toEqual([])
-    expect(never(totals.arrows)).toEqual(allArrows.filter((arrow) => BEYOND_REACH.includes(arrow)))
+    expect(never(totals.arrows).filter((arrow) => !RARE.includes(arrow))).toEqual([])
   }, 600_000)
 
   it('hold in the seeds that once found a defect', async () => {

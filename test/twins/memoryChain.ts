@@ -120,7 +120,8 @@ export function memoryChain(options: MemoryChainOptions): MemoryChain {
   const { chainId, book, seed, finality = null, recovery = curveRecovery } = options
   const rules = options.rules ?? { holdsUnderpriced: false, limitsDelegated: false }
   const genesis = firstBlock(options)
-  const known = new Map<Hash, PooledTransaction>()
+  /** By their bytes: the same ones are sent to many nodes, again and again. */
+  const known = new Map<Hex, PooledTransaction>()
   /** Blocks that a transaction was ever put in, on any fork. */
   const blocksOf = new Map<Hash, Block[]>()
   const hidden = createPool(rules)
@@ -138,8 +139,8 @@ export function memoryChain(options: MemoryChainOptions): MemoryChain {
   }
 
   async function read(raw: Hex): Promise<PooledTransaction> {
-    const transaction = await readTransaction(raw, recovery)
-    known.set(transaction.hash, transaction)
+    const transaction = known.get(raw) ?? (await readTransaction(raw, recovery))
+    known.set(raw, transaction)
     return transaction
   }
 
