@@ -34,15 +34,25 @@ export async function lockFolder(path: string, patience = 3_000): Promise<() => 
 }
 
 /**
+ * Who holds a lock.
+ *
+ * @returns the process id; null when no living process does
+ * @example holderOf('.rialto/protector.lock')
+ */
+export function holderOf(path: string): number | null {
+  const holder = read(path)
+  return holder === null || !isAlive(holder) ? null : Number(holder.split(' ')[0])
+}
+
+/**
  * Asks the living holder of a lock to end.
  *
  * @returns its process id; null when nobody holds the lock
  * @example endHolder('.rialto/protector.lock')
  */
 export function endHolder(path: string): number | null {
-  const holder = read(path)
-  if (holder === null || !isAlive(holder)) return null
-  const pid = Number(holder.split(' ')[0])
+  const pid = holderOf(path)
+  if (pid === null) return null
   try {
     process.kill(pid, 'SIGTERM')
   } catch (error) {

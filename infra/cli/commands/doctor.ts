@@ -12,6 +12,7 @@ import { openStore } from '../../store/openStore.ts'
 import { anvilBinary } from '../../world/anvil.ts'
 import { paint, type Terminal } from '../terminal.ts'
 import { examineChain } from './doctor/examineChain.ts'
+import { examineSafety } from './doctor/examineSafety.ts'
 import { type Finding, look } from './doctor/finding.ts'
 
 const MIN_NODE = 20
@@ -92,6 +93,7 @@ async function examineConfig(config: Config): Promise<readonly Finding[]> {
     }),
     await look('inference', () => examineInference(config, inUse)),
     ...(await examineChain(chain)),
+    ...(await examineSafety(config, inUse)),
     await look('runtime', () => (inUse ? `runs, process ${running.pid}: ${running.phase}` : 'does not run')),
   ]
 }
