@@ -8,10 +8,12 @@ import { describeError, type RialtoError } from '../runtime/core/errors.ts'
 import type { AgentId } from '../runtime/core/ids.ts'
 import type { RolesRoute } from '../runtime/core/lifecycle.ts'
 import type { Chain, Journal, Signer } from '../runtime/core/ports.ts'
+import type { BlockRef } from '../runtime/core/snapshot.ts'
 import type { Policy } from '../runtime/guards/policy.ts'
+import { createStandings, type Standings, type Step } from '../runtime/live/standings.ts'
 import { type Live, startLive } from '../runtime/live/startLive.ts'
-import { UnknownAgentError } from '../runtime/stages/errors.ts'
 import type { Runtime } from '../runtime/stages/runtime.ts'
+import { holdRuns } from './approvals/holdRuns.ts'
 import { decodeRevert } from './chain/decodeRevert.ts'
 import type { Terminal } from './cli/terminal.ts'
 import type { Config } from './config/loadConfig.ts'
@@ -135,16 +137,31 @@ export type EngineOptions = {
   readonly agents: readonly { readonly agent: Agent; readonly policy: Policy }[]
   /** How agents whose account is a Safe act for it. */
   readonly routes?: ReadonlyMap<AgentId, RolesRoute>
+  /** Whether agents begin on the strictest step of their policies and rise, as they do on a real chain. */
+  readonly graduates?: boolean
+  /** Told of every step that an agent takes, up or down. */
+  onStep?(step: Step): void
 }
+
+export type Engine = { readonly runtime: Runtime; readonly live: Live; readonly standings: Standings }
 
 /** How long a run may think, in milliseconds, when the model does not answer: its own deadline comes first. */
 const ANALYSE_TIMEOUT = 30_000
 
 /** Wires the engine: the one place that knows all of its parts. */
-export async function startEngine(options: EngineOptions): Promise<{ runtime: Runtime; live: Live }> {
+export async function startEngine(options: EngineOptions): Promise<Engine> {
   const { services, agents } = options
   const journal = withOwnerOrders(options.journal, openOrders(services.directory), services.logger)
-  const policies = new Map<AgentId, Policy>(agents.map(({ agent, policy }) => [agent.id, policy]))
+  const standings = createStandings({
+    chain: options.chain,
+    journal,
+    logger: services.logger,
+    agents:
+      options.graduates === true
+        ? agents
+        : agents.map(({ agent, policy }) => ({ agent, policy: { ...policy, graduation: 'none' as const } })),
+  })
+  const runs = holdRuns({ journal, checkpointer: services.checkpointer, logger: services.logger })
   const runtime: Runtime = {
     chain: options.chain,
     journal,
@@ -155,11 +172,7 @@ export async function startEngine(options: EngineOptions): Promise<{ runtime: Ru
     blockSeconds: BigInt(options.blockSeconds),
     analyseTimeout: ANALYSE_TIMEOUT,
     explainRevert: decodeRevert,
-    policyOf(agent) {
-      const policy = policies.get(agent)
-      if (policy === undefined) throw new UnknownAgentError(agent)
-      return policy
-    },
+    policyOf: standings.policyOf,
     routeOf: (agent) => options.routes?.get(agent) ?? null,
   }
   const live = await startLive({
@@ -168,7 +181,27 @@ export async function startEngine(options: EngineOptions): Promise<{ runtime: Ru
     connection: services.queue.connection,
     prefix: queuePrefix(journal),
   })
-  return { runtime, live }
+  const refresh = async (head: BlockRef) => {
+    for (const step of await standings.refresh(head)) options.onStep?.(step)
+  }
+  return {
+    runtime,
+    standings,
+    live: {
+      async recover(head) {
+        await refresh(head)
+        const lines = await live.recover(head)
+        await runs.follow()
+        return lines
+      },
+      async processHead(head) {
+        await refresh(head)
+        await live.processHead(head)
+        await runs.follow()
+      },
+      close: () => live.close(),
+    },
+  }
 }
 
 /**

@@ -23,6 +23,19 @@ export const statusSchema = z.object({
       tradingState,
       healthFactor: z.string().nullable(),
       equityUsd: z.string().nullable(),
+      /**
+       * On which step of its policy it stands, from 0; since when (chain time in seconds) nothing was denied and nothing
+       * deviated; and whole days until the next step. Absent where the whole policy holds.
+       */
+      graduation: z
+        .object({
+          step: z.int(),
+          of: z.int(),
+          goodSince: z.int().nullable(),
+          mode: z.enum(['observe', 'propose', 'execute']),
+          nextInDays: z.int().nullable(),
+        })
+        .exactOptional(),
       lastDecision: z.object({ block: z.int(), intent: z.string(), reason: z.string() }).nullable(),
     }),
   ),

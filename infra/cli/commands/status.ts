@@ -40,6 +40,14 @@ function render(status: Status): string {
         ]),
     ...status.agents.flatMap((agent) => [
       `${agent.id} for ${agent.account}: ${agent.tradingState}, health factor ${agent.healthFactor ?? 'unknown'}, equity ${agent.equityUsd === null ? 'unknown' : `$${money(agent.equityUsd)}`}`,
+      ...(agent.graduation === undefined
+        ? []
+        : [
+            `  step ${agent.graduation.step + 1} of ${agent.graduation.of}, in mode ${agent.graduation.mode}` +
+              (agent.graduation.nextInDays === null
+                ? ''
+                : `; the next in ${agent.graduation.nextInDays} days without a denial or deviation`),
+          ]),
       ...(agent.lastDecision === null
         ? []
         : [

@@ -2,6 +2,7 @@ import type { Agent } from '../../../runtime/core/agent.ts'
 import type { Journal } from '../../../runtime/core/journal.ts'
 import type { Chain } from '../../../runtime/core/ports.ts'
 import { formatUsd } from '../../../runtime/core/units.ts'
+import type { Standings } from '../../../runtime/live/standings.ts'
 import { slotsOf } from '../../../runtime/stages/slot.ts'
 import type { Status } from '../../api/status.ts'
 import { version } from '../../version.ts'
@@ -14,6 +15,8 @@ type Described = {
   readonly chain: Chain
   readonly journal: Journal
   readonly agents: readonly { readonly agent: Agent }[]
+  /** Where agents rise by steps. */
+  readonly standings?: Pick<Standings, 'graduationOf'>
 }
 
 /** The status of a play, or of what comes before it. */
@@ -61,6 +64,7 @@ export async function describeAgents(session: Described, phase: Status['phase'])
         tradingState,
         healthFactor: decision === null ? null : formatHealthFactor(decision.healthFactor),
         equityUsd: decision === null ? null : formatUsd(decision.equity),
+        ...graduationOf(session, agent),
         lastDecision:
           last === undefined || decision === null
             ? null
@@ -75,4 +79,12 @@ export async function describeAgents(session: Described, phase: Status['phase'])
     // Of several attempts on one nonce one at most is mined.
     inFlight: slotsOf(inFlight).length,
   }
+}
+
+/** Where an agent stands on the steps of its policy, if it has any. */
+function graduationOf({ standings }: Described, { id }: Agent): Pick<Status['agents'][number], 'graduation'> {
+  const at = standings?.graduationOf(id) ?? null
+  if (at === null) return {}
+  const { goodSince, ...rest } = at
+  return { graduation: { ...rest, goodSince: goodSince === null ? null : Number(goodSince) } }
 }

@@ -2,6 +2,7 @@ import type { RialtoError } from '../../../runtime/core/errors.ts'
 import { giveOrder } from '../../api/giveOrder.ts'
 import { removeRuntimeFile, writeRuntimeFile } from '../../api/runtimeFile.ts'
 import { startStatusServer } from '../../api/statusServer.ts'
+import { type ApprovalDesk, openDesk } from '../../approvals/desk.ts'
 import type { Config } from '../../config/loadConfig.ts'
 import { holdDirectory } from '../../directory.ts'
 import type { LogLevel } from '../../telemetry/createLogger.ts'
@@ -65,6 +66,7 @@ export async function runScenario(options: RunScenarioOptions): Promise<ExitCode
       known,
       // One that comes during the start waits for the journal, and holds from the first block on.
       order: async (order) => giveOrder((await opened.promise).services.store.journals, order, known()),
+      approvals: deskOf(opened.promise),
     })
     endings.add(() => server.close())
     endings.add(() => removeRuntimeFile(config.directory))
@@ -115,6 +117,19 @@ export async function runScenario(options: RunScenarioOptions): Promise<ExitCode
     await endings.run()
   }
   return report.passed ? 0 : 1
+}
+
+/** People who are asked during the start wait for the journal, too. */
+function deskOf(opened: Promise<Session>): ApprovalDesk {
+  const desk = async () => {
+    const { journal, chain } = await opened
+    return openDesk([journal], async () => (await chain.head()).timestamp)
+  }
+  return {
+    list: async (all) => (await desk()).list(all),
+    approve: async (...answer) => (await desk()).approve(...answer),
+    reject: async (...answer) => (await desk()).reject(...answer),
+  }
 }
 
 /** Whether the world still answers. */

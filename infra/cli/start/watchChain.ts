@@ -1,7 +1,12 @@
 import { InvalidInputError, type RialtoError } from '../../../runtime/core/errors.ts'
+import type { AgentId } from '../../../runtime/core/ids.ts'
+import { graduatedPolicies } from '../../../runtime/guards/graduation.ts'
+import { describeGraduation } from '../../../runtime/live/standings.ts'
+import { UnknownAgentError } from '../../../runtime/stages/errors.ts'
 import { giveOrder } from '../../api/giveOrder.ts'
 import { removeRuntimeFile, writeRuntimeFile } from '../../api/runtimeFile.ts'
 import { startStatusServer } from '../../api/statusServer.ts'
+import { openDesk } from '../../approvals/desk.ts'
 import { openChain } from '../../chain/openChain.ts'
 import { watchHeads } from '../../chain/watchHeads.ts'
 import { openServices, type Services, startEngine } from '../../compose.ts'
@@ -99,7 +104,8 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
             accounts: keyed.map(({ id, policy, safe }) => ({
               label: id,
               key: { kind: 'stored' as const },
-              policies: [policy],
+              // All steps that it may rise by: a step taken needs no restart.
+              policies: graduatedPolicies(policy),
               ...signerSafeOf({ safe }),
             })),
           },
@@ -139,7 +145,8 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
       policy: agent.policy,
     }))
     const journal = await services.store.journals.open(settings.chainId, genesisHash)
-    const { live } = await startEngine({
+    const policyOf = (id: AgentId) => find(config.agents, id).policy
+    const { live, standings } = await startEngine({
       services,
       chain,
       journal,
@@ -148,6 +155,8 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
       blockSeconds: settings.blockSeconds,
       agents,
       routes: routesOf(acting),
+      graduates: true,
+      onStep: ({ agent, to }) => terminal.note(`  ${describeGraduation(agent, policyOf(agent), to)}`),
     })
     endings.add(() => live.close())
     const isGuarded = config.agents.some(
@@ -163,7 +172,7 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
         `  protector, process ${protector.pid}: rescues by rule alone, under the hard floor, if all else is down`,
       )
     }
-    const session = { chain, journal, agents }
+    const session = { chain, journal, agents, standings }
     const known = {
       agents: config.agents.map(({ id }) => id),
       accounts: [...new Set(agents.map(({ agent }) => agent.account))],
@@ -173,12 +182,16 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
       status: () => describeAgents(session, 'watching'),
       known: () => known,
       order: (order) => giveOrder(services.store.journals, order, known),
+      approvals: openDesk([journal], async () => (await chain.head()).timestamp),
     })
     endings.add(() => server.close())
     endings.add(() => removeRuntimeFile(config.directory))
     await writeRuntimeFile(config.directory, { pid: process.pid, url: server.url, token: server.token })
     for (const line of await worstCaseOnChain(acting, settings)) terminal.note(line)
     terminal.note(`  status at ${server.url} (rialto status), log in ${services.logger.path}\n`)
+
+    for (const { agent, policy } of agents)
+      terminal.note(`  ${describeGraduation(agent.id, policy, standings.graduationOf(agent.id))}`)
 
     for (const line of recovered(await live.recover(await chain.head()))) terminal.note(line)
     const heads = watchHeads(chain, {
@@ -206,6 +219,12 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
   } finally {
     await endings.run()
   }
+}
+
+function find(agents: readonly AgentConfig[], id: AgentId): AgentConfig {
+  const found = agents.find((agent) => agent.id === id)
+  if (found === undefined) throw new UnknownAgentError(id)
+  return found
 }
 
 /** Somebody else's position can be watched without a key; but nothing can be signed for it. */

@@ -1,0 +1,127 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startWorld, type World } from '../../infra/world/world.ts'
+import { attemptId } from '../../runtime/core/ids.ts'
+import { planHash } from '../../runtime/core/lifecycle.ts'
+import type { BlockRef } from '../../runtime/core/snapshot.ts'
+import { bps } from '../../runtime/core/units.ts'
+import { denials } from '../../runtime/core/verdict.ts'
+import { graduatedPolicies } from '../../runtime/guards/graduation.ts'
+import { type Policy, policyVersion } from '../../runtime/guards/policy.ts'
+import { createStandings } from '../../runtime/live/standings.ts'
+import { decide, execute } from '../../runtime/pipeline.ts'
+import { createEngine, dollars, type Engine, gwei } from './engine.fixture.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterAll(() => world.stop())
+
+const HEALTHY = dollars(2_000)
+const HUNGRY = dollars(1_750)
+const DAY = 86_400n
+
+/** A week of asking, then a month with a quarter of the limits, then all of them. */
+const withSteps = ({ version: _version, ...limits }: Policy): Policy => {
+  const changed = {
+    ...limits,
+    graduation: [
+      { days: 0, mode: 'propose' as const, part: bps(1_000n) },
+      { days: 7, mode: 'execute' as const, part: bps(2_500n) },
+      { days: 30, mode: 'execute' as const, part: bps(10_000n) },
+    ],
+  }
+  return { ...changed, version: policyVersion(changed) }
+}
+
+/** The engine as it runs on a real chain: by the policy of the step that its agent stands on. */
+async function createRising() {
+  const engine = await createEngine(world, { policy: withSteps, policies: graduatedPolicies })
+  const { chain, journal, logger } = engine.runtime
+  const standings = createStandings({
+    chain,
+    journal,
+    logger,
+    agents: [{ agent: engine.agent, policy: engine.policy }],
+  })
+  const runtime = engine.with({ policyOf: standings.policyOf })
+  const graduation = () => standings.graduationOf(engine.agent.id)
+  /** Time passes, and with it new prices come. */
+  async function pass(days: bigint, price = HEALTHY, baseFee = gwei(20n)): Promise<BlockRef> {
+    const { timestamp } = await chain.head()
+    await engine.actors.mineBlock({ timestamp: timestamp + days * DAY })
+    const usdc = world.addressBook.tokens.find(({ symbol }) => symbol === 'USDC')
+    await engine.actors.pushPrice(dollars(1), usdc?.address)
+    await engine.actors.mineBlock()
+    const head = await engine.moveTo(price, { baseFee })
+    await standings.refresh(head)
+    return head
+  }
+  return { engine, runtime, standings, graduation, pass }
+}
+
+const settleAll = async (engine: Engine, runtime: Engine['runtime']) => {
+  await engine.follow(await engine.mine(), runtime)
+  expect(await runtime.journal.inFlight()).toEqual([])
+}
+
+describe('an agent on a real chain', () => {
+  it('begins by asking, rises with time, and is thrown back by a denial', async () => {
+    const { engine, runtime, graduation, standings, pass } = await createRising()
+    const { agent } = engine
+    const first = await engine.moveTo(HEALTHY)
+    await standings.refresh(first)
+    expect(graduation()).toEqual({ step: 0, of: 3, goodSince: null, mode: 'propose', nextInDays: 7 })
+    await decide(runtime, agent, first)
+
+    const asking = await pass(1n, HUNGRY)
+    expect(graduation()).toMatchObject({ step: 0, goodSince: first.timestamp, nextInDays: 6 })
+    const held = await engine.act(asking, runtime)
+    expect(held.outcome).toBe('held')
+    const [request] = await runtime.journal.approvals('waiting')
+    expect(request?.policyVersion).toBe(graduatedPolicies(engine.policy)[0].version)
+    expect(await runtime.journal.attempts()).toEqual([])
+
+    // A week later it acts by itself, and waits for nobody who was asked before.
+    const acting = await pass(7n, HUNGRY)
+    expect(graduation()).toMatchObject({ step: 1, mode: 'execute', nextInDays: 22 })
+    expect(standings.policyOf(agent.id).spend.rolling).toBe((engine.policy.spend.rolling * 2_500n) / 10_000n)
+    expect((await engine.act(acting, runtime)).outcome).toBe('submitted')
+    expect(await execute(runtime, agent, held.id, acting)).toBe('expired')
+    await settleAll(engine, runtime)
+
+    // Gas beyond its cap: what is denied for that is a fault of its own.
+    const dear = await pass(1n, dollars(1_450), gwei(900n))
+    const denied = await engine.act(dear, runtime)
+    expect(denied.outcome).toBe('denied')
+    const verdict = (await runtime.journal.intent(denied.id))?.verdicts.at(-1)
+    expect(verdict === undefined ? [] : denials(verdict).map(({ code }) => code)).toContain('GAS_CAP')
+    const next = await engine.mine()
+    expect(await standings.refresh(next)).toMatchObject([{ from: 1, to: { step: 0, mode: 'propose' } }])
+    expect(graduation()).toMatchObject({ goodSince: dear.timestamp, nextInDays: 7 })
+    expect((await engine.act(next, runtime)).outcome).toBe('held')
+  })
+
+  it('has nothing signed under any policy but those of its steps', async () => {
+    const { engine, runtime, pass } = await createRising()
+    await decide(runtime, engine.agent, await engine.moveTo(HEALTHY))
+    const { outcome } = await engine.act(await pass(31n, HUNGRY), runtime)
+    expect(outcome).toBe('submitted')
+    const [attempt] = await runtime.journal.inFlight()
+    const { plan } = attempt ?? expect.unreachable()
+    expect(plan.policyVersion).toBe(engine.policy.version)
+    const { version: _version, ...limits } = engine.policy
+    const other = { ...plan, policyVersion: policyVersion({ ...limits, cooldownSeconds: 1 }) }
+    const lease = await runtime.journal.acquireLease(engine.agent.account, runtime.holder, 60)
+    await expect(
+      runtime.signer.sign({
+        attemptId: attemptId(plan.intentId, 2),
+        plan: other,
+        planHash: planHash(other),
+        nonce: 0n,
+        fence: lease?.token ?? 0n,
+      }),
+    ).rejects.toMatchObject({ details: { denial: 'PLAN_MISMATCH' } })
+    await settleAll(engine, runtime)
+  })
+})
