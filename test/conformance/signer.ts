@@ -175,7 +175,9 @@ export function signerConformance(open: () => Promise<Signer>): void {
       noncesUsed: 1,
     })
     // Of all before, not of the last.
-    await expect(again(enough, '3')).rejects.toEqual(refusal('REPLACEMENT_UNDERPRICED', dearer({ ...first, ...enough })))
+    await expect(again(enough, '3')).rejects.toEqual(
+      refusal('REPLACEMENT_UNDERPRICED', dearer({ ...first, ...enough })),
+    )
   })
 
   test('cancels by an empty transaction of the sender to itself, after which only the same may follow', async () => {
