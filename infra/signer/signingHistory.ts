@@ -61,7 +61,8 @@ export type SigningHistory = {
  * - an empty transaction, or
  * - something that reduces risk, of an intent that the nonce does not know yet.
  *
- * A nonce that only an authorisation may use gets an empty transaction and nothing else.
+ * A nonce that only an authorisation may use gets an empty transaction, or something that reduces risk: when the first
+ * transaction was cancelled it may be the lowest that is free, and a rescue must not wait for somebody to fill it.
  */
 export function createSigningHistory(): SigningHistory {
   const accounts = new Map<string, AccountHistory>()
@@ -115,7 +116,7 @@ export function createSigningHistory(): SigningHistory {
           (content === 'riskReducing' && rivals.every((rival) => rival.plan.intentId !== plan.intentId))
         if (!mayReplace) throw nonceSigned(first, nonce)
         requireHigherFees(plan, rivals)
-      } else if (authorising !== undefined && content !== 'empty') throw nonceSigned(authorising, nonce)
+      } else if (authorising !== undefined && content === 'other') throw nonceSigned(authorising, nonce)
       if (plan.delegateTo === null || rivals.some(({ noncesUsed }) => noncesUsed === 2)) return
       const [next] = past.byNonce.get(nonce + 1n) ?? []
       if (next !== undefined) throw nonceSigned(next, nonce + 1n)

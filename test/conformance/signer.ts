@@ -198,13 +198,28 @@ export function signerConformance(open: () => Promise<Signer>): void {
     await expect(signer.sign(requestOf({ ...first, ...dearer(cancel) }, attempt('3')))).resolves.toBeDefined()
   })
 
-  test('fills a nonce that only an authorisation may use by an empty transaction, and by nothing else', async () => {
+  test('lets a nonce that only an authorisation may use be filled, or rescued on, and nothing else', async () => {
     const { signer, account } = await setUp()
     await signer.sign(requestOf(planOf(account)))
-    const other = planOf(account, { intentId: 'intent-2' as IntentId, delegateTo: null })
-    await expect(signer.sign(requestOf(other, { nonce: 8n }))).rejects.toEqual(refusal('NONCE_SIGNED'))
+    const ordinary = {
+      intentId: 'intent-2' as IntentId,
+      delegateTo: null,
+      calls: honestCalls(account).withdraw,
+    }
+    await expect(signer.sign(requestOf(planOf(account, ordinary), { nonce: 8n }))).rejects.toEqual(
+      refusal('NONCE_SIGNED'),
+    )
     const fill = emptyOf(account, { intentId: 'fill-8' as IntentId })
     await expect(signer.sign(requestOf(fill, { nonce: 8n }))).resolves.toMatchObject({ noncesUsed: 1 })
+    const rescue = planOf(account, {
+      intentId: 'rescue-8' as IntentId,
+      delegateTo: null,
+      calls: honestCalls(account).deleverage,
+      ...dearer(fill),
+    })
+    await expect(
+      signer.sign(requestOf(rescue, { nonce: 8n, attemptId: 'rescue' as AttemptId })),
+    ).resolves.toMatchObject({ noncesUsed: 1 })
     // The first transaction may use it as before, and no other may begin to.
     const again = planOf(account, dearer(planOf(account)))
     await expect(signer.sign(requestOf(again, { attemptId: '2' as AttemptId }))).resolves.toMatchObject({
