@@ -1,5 +1,6 @@
 import { parseEther, parseUnits } from 'viem'
 import { describe, expect, it } from 'vitest'
+import { InvariantError } from '../../runtime/core/errors.ts'
 import { bps, tokenAmount, usd, wei } from '../../runtime/core/units.ts'
 import { book, policyFile, snapshot } from '../../runtime/guards/guardScene.fixture.ts'
 import { type PolicyFile, parsePolicy } from '../../runtime/guards/policy.ts'
@@ -21,7 +22,7 @@ const account: SafeAccount = {
 const dollars = (text: string) => usd(parseUnits(text, 8))
 const [weth, usdc] = ['WETH', 'USDC'].map((symbol) => {
   const token = book.tokens.find((each) => each.symbol === symbol)
-  if (token === undefined) throw new TypeError('the book has both tokens')
+  if (token === undefined) throw new InvariantError('The book has both tokens.')
   return token
 }) as [(typeof book.tokens)[number], (typeof book.tokens)[number]]
 
@@ -53,7 +54,7 @@ const explain = (changes: Partial<PolicyFile>, held: Holdings | null = holdings(
     role: compileRole(policy, book, account),
     holdings: held,
   })
-  if (risk.thief.holds !== 'role') throw new TypeError('there is a role')
+  if (risk.thief.holds !== 'role') throw new InvariantError('There is a role.')
   return { risk, thief: risk.thief }
 }
 const ways = (thief: ReturnType<typeof explain>['thief']) =>

@@ -125,7 +125,8 @@ describe('an agent that acts for a Safe', { timeout: 180_000 }, () => {
   })
 
   it('says what to do about an agent without a Safe, and explains what its key is worth', async () => {
-    const { run } = begin()
+    const { run, configure } = begin()
+    configure({})
     const { code, stderr } = await run('policy', 'check')
     expect(code).toBe(2)
     expect(stderr).toMatch(/No agent of the configuration has a Safe/)

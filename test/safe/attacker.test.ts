@@ -16,6 +16,7 @@ import { readHoldings } from '../../infra/safe/readHoldings.ts'
 import { openStateReader } from '../../infra/safe/stateReader.ts'
 import { worldAccounts } from '../../infra/world/accounts.ts'
 import { fundAccounts } from '../../infra/world/fundAccounts.ts'
+import { InvariantError } from '../../runtime/core/errors.ts'
 import { tokenAmount } from '../../runtime/core/units.ts'
 import { aavePoolActionsAbi } from '../../runtime/protocols/aave-v3/abi.ts'
 import { erc20ActionsAbi } from '../../runtime/protocols/erc20/abi.ts'
@@ -379,11 +380,11 @@ describe('what the thief can take all the same', () => {
 
   it('is no more than was stated before, and no less than most of it', async () => {
     const stated = await risk()
-    if (stated.holds !== 'role' || stated.most === null) throw new TypeError('it was stated')
+    if (stated.holds !== 'role' || stated.most === null) throw new InvariantError('It was stated.')
     const before = await equity()
     const { allowances, block } = (await scene.check(role)).role
     const [first] = [...allowances.values()]
-    if (first === undefined) throw new TypeError('there are allowances')
+    if (first === undefined) throw new InvariantError('There are allowances.')
 
     // The worst 24 hours begin just before the allowances are full again.
     const refill = first.timestamp + first.period * ((block.timestamp - first.timestamp) / first.period + 1n)

@@ -5,6 +5,7 @@ import { readHoldings } from '../../infra/safe/readHoldings.ts'
 import { openStateReader } from '../../infra/safe/stateReader.ts'
 import { worldAccounts } from '../../infra/world/accounts.ts'
 import { openPositions } from '../../infra/world/openPositions.ts'
+import { InvariantError } from '../../runtime/core/errors.ts'
 import { tokenAmount, wei } from '../../runtime/core/units.ts'
 import { aavePoolReadsAbi } from '../../runtime/protocols/aave-v3/abi.ts'
 import {
@@ -63,7 +64,7 @@ beforeAll(async () => {
 describe('a thief who can only weaken the position', () => {
   it('can have it liquidated, and take no more by that than was stated', async () => {
     const { thief: stated } = explainRisk({ account: safe, policy, role, holdings: await holdings() })
-    if (stated.holds !== 'role' || stated.most === null) throw new TypeError('it was stated')
+    if (stated.holds !== 'role' || stated.most === null) throw new InvariantError('It was stated.')
     expect(stated.tokens).toEqual([])
     const before = await holdings()
 
