@@ -2,7 +2,7 @@ import type { Hex } from 'viem'
 import { ApprovalClosedError, type ApprovalRecord } from '../../runtime/core/approvalRecords.ts'
 import { InvalidInputError } from '../../runtime/core/errors.ts'
 import type { Hash } from '../../runtime/core/ids.ts'
-import type { Journal } from '../../runtime/core/journal.ts'
+import { type Journal, UnknownRecordError } from '../../runtime/core/journal.ts'
 import type { ApprovalView } from './view.ts'
 
 /** What came of an answer. */
@@ -55,18 +55,34 @@ export function openDesk(journals: readonly Journal[], now: () => Promise<bigint
     throw new UnknownApprovalError(id)
   }
 
-  async function viewOf(journal: Journal, record: ApprovalRecord): Promise<ApprovalView> {
-    const intent = await journal.intent(record.intentId)
-    const run = (await journal.runs(record.agent)).find(({ id }) => id === intent?.runId)
-    return { record, intent: intent?.status ?? 'expired', reason: run?.decision?.reason ?? '' }
+  async function viewsOf(
+    journal: Journal,
+    records: readonly ApprovalRecord[],
+  ): Promise<readonly ApprovalView[]> {
+    // An agent runs at every block: its runs are read once, however many requests there are.
+    const agents = [...new Set(records.map(({ agent }) => agent))]
+    const runs = (await Promise.all(agents.map((agent) => journal.runs(agent)))).flat()
+    const reasons = new Map(runs.map(({ id, decision }) => [id, decision?.reason ?? '']))
+    return Promise.all(
+      records.map(async (record) => {
+        const intent = await journal.intent(record.intentId)
+        if (intent === null) throw new UnknownRecordError('intent', record.intentId)
+        return { record, intent: intent.status, reason: reasons.get(intent.runId) ?? '' }
+      }),
+    )
+  }
+
+  const answered = async (journal: Journal, record: ApprovalRecord, changed: boolean): Promise<Answered> => {
+    const [approval] = await viewsOf(journal, [record])
+    if (approval === undefined) throw new UnknownApprovalError(record.id)
+    return { approval, changed }
   }
 
   return {
     async list(all) {
       const found = await Promise.all(
         journals.map(async (journal) => {
-          const records = await journal.approvals(all ? undefined : 'waiting')
-          return Promise.all(records.map((record) => viewOf(journal, record)))
+          return viewsOf(journal, await journal.approvals(all ? undefined : 'waiting'))
         }),
       )
       return found.flat()
@@ -75,10 +91,7 @@ export function openDesk(journals: readonly Journal[], now: () => Promise<bigint
     async approve(id, signature) {
       const { journal, record: before } = await find(id)
       const record = await journal.addApproval(id, signature, await now())
-      return {
-        approval: await viewOf(journal, record),
-        changed: record.signatures.length > before.signatures.length,
-      }
+      return answered(journal, record, record.signatures.length > before.signatures.length)
     },
 
     async reject(id, reason) {
@@ -86,7 +99,7 @@ export function openDesk(journals: readonly Journal[], now: () => Promise<bigint
       if (before.status === 'expired' || before.status === 'void')
         throw new ApprovalClosedError(id, `it is ${before.status}`)
       const record = await journal.endApproval(id, 'rejected', reason)
-      return { approval: await viewOf(journal, record), changed: before.status !== 'rejected' }
+      return answered(journal, record, before.status !== 'rejected')
     },
   }
 }
