@@ -1,4 +1,5 @@
 import { isAddressEqual } from 'viem'
+import { isOpen } from '../../core/attempts.ts'
 import type { Hash } from '../../core/ids.ts'
 import type { BlockRef } from '../../core/snapshot.ts'
 import type { Policy } from '../../guards/policy.ts'
@@ -48,12 +49,16 @@ export async function judgeOutside(
   return 'unknown'
 }
 
-/** Whether the journal knows the transaction or, where a power cut threw that back, the signer's ledger does. */
-async function isOurs({ signer }: Runtime, slot: Slot, hash: Hash): Promise<boolean> {
+/**
+ * Whether the transaction is of the nonce's attempts, or one that the signer's ledger has and the journal lost. One that
+ * the journal has settled is a proof like any other that the rest on its nonce has lost.
+ */
+async function isOurs({ signer, journal }: Runtime, slot: Slot, hash: Hash): Promise<boolean> {
   if (slot.some((attempt) => attempt.hash === hash)) return true
   const [{ account, nonce }] = slot
   if (!(await signer.accounts()).some((held) => isAddressEqual(held, account))) return false
-  return (await signer.signedFrom(account, nonce)).some((signed) => signed.hash === hash)
+  if (!(await signer.signedFrom(account, nonce)).some((signed) => signed.hash === hash)) return false
+  return !(await journal.attempts()).some((attempt) => attempt.hash === hash && !isOpen(attempt.status))
 }
 
 const idOf = ({ number, hash }: BlockRef) => ({ number, hash })

@@ -1,3 +1,4 @@
+import { type Address, isAddressEqual } from 'viem'
 import type { Agent } from '../../core/agent.ts'
 import type { AttemptRecord, Lease } from '../../core/journal.ts'
 import type { LedgerAttempt } from '../../core/ports.ts'
@@ -25,7 +26,10 @@ export async function adoptLedger(
 ): Promise<readonly AttemptRecord[]> {
   const { account } = nonces
   const missing = await missingFrom(runtime, nonces)
-  if (missing.length === 0) return []
+  if (missing.length === 0) {
+    remember(runtime, account)
+    return []
+  }
   const most = agents
     .map(({ id }) => runtime.policyOf(id).riskReducing.spend.perTransaction)
     .reduce((a, b) => (b > a ? b : a), usd(0n))
@@ -53,22 +57,43 @@ export async function adoptLedger(
       )
       adopted.push(attempt)
     }
+    remember(runtime, account)
     return adopted
   }
   return lease === null ? underLease(runtime, account, adoptAll) : adoptAll(lease)
 }
 
-/** What the ledger holds and the journal does not, in the order it was signed. */
+/** Accounts whose whole ledger was held against the journal, within the life of a runtime. */
+const compared = new WeakMap<Runtime, Set<Address>>()
+
+function remember(runtime: Runtime, account: Address): void {
+  compared.set(runtime, (compared.get(runtime) ?? new Set<Address>()).add(account))
+}
+
+/**
+ * What the ledger holds and the journal does not, in the order it was signed. A journal that a power cut threw back
+ * lacks what was signed last, which need not be what has the highest nonces: a nonce is filled after those behind it.
+ * So the first look of a process, which a power cut starts as well, is at everything.
+ */
 async function missingFrom(
-  { journal }: Runtime,
-  { mined, recorded, open, signed }: Nonces,
+  runtime: Runtime,
+  { account, mined, recorded, open, signed }: Nonces,
 ): Promise<readonly LedgerAttempt[]> {
+  const { journal } = runtime
+  const isFirst = compared.get(runtime)?.has(account) !== true
   // Before the first nonce that is open, and before all that chain or journal do not know, nothing can be missing.
   const floor = [mined, recorded ?? 0n, ...open.map(({ nonce }) => nonce)].reduce((a, b) => (b < a ? b : a))
   const inFlight = new Set(open.filter(({ raw }) => raw !== null).map(({ id }) => id))
-  const strange = signed.filter(({ attemptId, nonce }) => nonce >= floor && !inFlight.has(attemptId))
+  const held = isFirst ? await ledgerOf(runtime, account) : signed.filter(({ nonce }) => nonce >= floor)
+  const strange = held.filter(({ attemptId }) => !inFlight.has(attemptId))
   if (strange.length === 0 || recorded === null) return strange
   // What was settled behind a nonce that is still open is no stranger.
   const known = new Set((await journal.attempts()).filter(({ raw }) => raw !== null).map(({ id }) => id))
   return strange.filter(({ attemptId }) => !known.has(attemptId))
+}
+
+/** Everything that was signed for an account; nothing for one whose key is elsewhere. */
+async function ledgerOf({ signer }: Runtime, account: Address): Promise<readonly LedgerAttempt[]> {
+  const hasKey = (await signer.accounts()).some((held) => isAddressEqual(held, account))
+  return hasKey ? signer.signedFrom(account, 0n) : []
 }
