@@ -13,8 +13,13 @@ const account: SafeAccount = {
   roleKey: `0x${'11'.repeat(32)}`,
   sender: null,
 }
+/** Without the leave to revoke, which allows to approve anybody for nothing. */
+const base: PolicyFile = {
+  ...policyFile,
+  intents: ['supply', 'withdraw', 'borrow', 'repay', 'deleverage', 'swap', 'transfer', 'liquidate'],
+}
 const compile = (changes: Partial<PolicyFile> = {}, of = account) =>
-  compileRole(parsePolicy({ ...policyFile, ...changes }), book, of)
+  compileRole(parsePolicy({ ...base, ...changes }), book, of)
 
 /** What may be called, as people read it: `erc20:WETH.approve(…)`. */
 const lines = (changes: Partial<PolicyFile> = {}) => {
@@ -28,7 +33,7 @@ const found = (role: ReturnType<typeof compile>) =>
 
 describe('compileRole', () => {
   it('gives the same role for the same policy, however the file is ordered', () => {
-    const reversed = Object.fromEntries(Object.entries(policyFile.contracts).reverse())
+    const reversed = Object.fromEntries(Object.entries(base.contracts).reverse())
     const one = JSON.stringify(roleToJson(compile(), book))
     const { policy: _policy, ...other } = roleToJson(compile({ contracts: reversed }), book)
     expect(JSON.parse(one)).toMatchObject(JSON.parse(JSON.stringify(other)))
@@ -48,7 +53,7 @@ describe('compileRole', () => {
       ['borrow', 'aave-v3.pool.borrow'],
     ] as const) {
       expect(all).toContain(name)
-      const intents = policyFile.intents.filter((each) => each !== kind)
+      const intents = base.intents.filter((each) => each !== kind)
       expect(found(compile({ intents }))).not.toContain(name)
     }
   })
@@ -76,6 +81,13 @@ describe('compileRole', () => {
       'erc20:WETH.approve(spender = aave-v3.pool, amount within the approvals of WETH)',
     ])
     expect(spenders(['withdraw'])).toEqual([])
+  })
+
+  it('lets approvals be taken back from anybody, where the policy allows to revoke', () => {
+    const approvals = (intents: PolicyFile['intents']) =>
+      lines({ intents, recipients: [] }).filter((line) => line.startsWith('erc20:WETH.approve'))
+    expect(approvals(['revoke'])).toEqual(['erc20:WETH.approve(spender any, amount = 0)'])
+    expect(approvals(['revoke', 'swap'])).toHaveLength(2)
   })
 
   it('counts two roles of one modifier apart', () => {

@@ -160,11 +160,32 @@ function poolCondition(functionName: string, context: Context): Condition | null
   }
 }
 
-function tokenCondition(functionName: string, token: Token, spenders: readonly Address[], context: Context) {
-  const named = oneOf((functionName === 'approve' ? spenders : context.policy.recipients).map(address))
-  if (named === null) return null
-  const amount = context.take(functionName === 'approve' ? 'approvals' : 'moves', token)
-  return amount === null ? null : call(named, amount)
+function tokenCondition(
+  functionName: string,
+  token: Token,
+  spenders: readonly Address[],
+  context: Context,
+): Condition | null {
+  if (functionName === 'transfer') return amountFor(context.policy.recipients, 'moves', token, context)
+  const approval = amountFor(spenders, 'approvals', token, context)
+  // To take back what somebody may take can do no harm, whoever it is.
+  const isRevocable = context.policy.intents.includes('revoke')
+  return oneOf([
+    ...(approval === null ? [] : [approval]),
+    ...(isRevocable ? [call(ANYTHING, number(0n))] : []),
+  ])
+}
+
+/** A call that names one of several and an amount within an allowance. */
+function amountFor(
+  named: readonly Address[],
+  kind: AllowanceKind,
+  token: Token,
+  context: Context,
+): Condition | null {
+  const party = oneOf(named.map(address))
+  const amount = party === null ? null : context.take(kind, token)
+  return party === null || amount === null ? null : call(party, amount)
 }
 
 function swapCondition(context: Context): Condition | null {

@@ -355,6 +355,17 @@ describe('what somebody changed', () => {
     expect(await left('0.25')).toBe(0n)
   })
 
+  it('an approval of a stranger can be taken back, and not given, where the policy allows to revoke', async () => {
+    const revoking = scene.role(wholePolicy({ intents: [...policy.intents, 'revoke'] }))
+    await scene.apply(revoking)
+    expect(await linesOf(revoking)).toEqual([])
+    await acts(weth, 'approve', stranger, 5n)()
+    const approve = (amount: bigint) =>
+      encodeRolesExecution([encodeApprove(weth, stranger, tokenAmount(amount))], account).data
+    expect(await attempt(scene, agent, modifier, approve(1n))).toBe('OrViolation')
+    expect(await attempt(scene, agent, modifier, approve(0n))).toBe('done')
+  })
+
   it('a token that the policy no longer names can no longer be moved', async () => {
     const narrower = scene.role(wholePolicy({ allowances: { USDC: '5000', native: '1' } }))
     await scene.apply(narrower)
