@@ -1,4 +1,4 @@
-import type { Hex } from 'viem'
+import type { Address, Hex } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { createLendingGuardian } from '../../agents/lending-guardian/index.ts'
 import { createChain } from '../../infra/chain/createChain.ts'
@@ -24,7 +24,7 @@ import { type Policy, withMode } from '../../runtime/guards/policy.ts'
 import { decide, type Execution, execute, settle as settleAccount } from '../../runtime/pipeline.ts'
 import type { Runtime } from '../../runtime/stages/runtime.ts'
 import { memoryJournals } from '../twins/memoryJournal.ts'
-import { memorySigner } from '../twins/memorySigner.ts'
+import { type MemorySignerParameters, memorySigner } from '../twins/memorySigner.ts'
 
 export { withMode }
 
@@ -48,6 +48,8 @@ export type Acted = { readonly id: IntentId; readonly outcome: Execution; readon
 export type Engine = {
   readonly runtime: Runtime
   readonly agent: Agent
+  /** The agent as it thinks for itself, where `propose` replaced its thinking. */
+  readonly guardian: Agent
   readonly policy: Policy
   readonly actors: Actors
   readonly logger: ReturnType<typeof memoryLogger>
@@ -84,6 +86,10 @@ export async function createEngine(
     now?: () => bigint
     /** In memory when absent. */
     journal?: Journal
+    /** Where the signer lets an evacuation send everything; nowhere when absent. */
+    evacuateTo?: Address
+    /** What the owner ordered the signer; nothing when absent. */
+    orders?: MemorySignerParameters['orders']
   } = {},
 ): Promise<Engine> {
   const seed = String(++seeds)
@@ -141,9 +147,11 @@ export async function createEngine(
         label: 'guardian',
         key: { kind: 'derived', seed },
         policies: options.policies?.(policy) ?? [policy],
+        ...(options.evacuateTo === undefined ? {} : { evacuateTo: options.evacuateTo }),
       },
     ],
     ...(options.now === undefined ? {} : { now: options.now }),
+    ...(options.orders === undefined ? {} : { orders: options.orders }),
   })
   const logger = memoryLogger()
   const rpc = createRpc(world.url)
@@ -162,6 +170,7 @@ export async function createEngine(
   return {
     runtime,
     agent,
+    guardian,
     policy,
     actors,
     logger,

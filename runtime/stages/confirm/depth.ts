@@ -11,7 +11,7 @@ import type { Runtime } from '../runtime.ts'
  * @throws {FinalityMissingError} when the policy waits for finality, and the chain knows none.
  */
 export async function deepestNeeded(
-  runtime: Runtime,
+  runtime: Pick<Runtime, 'chain'>,
   { confirmations }: Policy,
   head: BlockRef,
 ): Promise<bigint | null> {
@@ -26,9 +26,9 @@ export async function deepestNeeded(
 
 /** Whether a block is as deep as the policy asks. That it is on the chain at all is for the caller to know. */
 export async function isDeep(
-  runtime: Runtime,
+  runtime: Pick<Runtime, 'chain'>,
   policy: Policy,
-  block: BlockId,
+  block: Pick<BlockId, 'number'>,
   head: BlockRef,
 ): Promise<boolean> {
   const deep = await deepestNeeded(runtime, policy, head)

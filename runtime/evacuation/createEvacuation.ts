@@ -1,0 +1,114 @@
+import type { Address, Hex } from 'viem'
+import type { AddressBook } from '../core/addressBook.ts'
+import { describeError } from '../core/errors.ts'
+import { type AgentId, agentId, type Hash } from '../core/ids.ts'
+import type { Chain, Logger, Signer } from '../core/ports.ts'
+import type { BlockRef } from '../core/snapshot.ts'
+import type { DenialCode } from '../core/verdict.ts'
+import type { Policy } from '../guards/policy.ts'
+import { createUnaided } from '../protector/createUnaided.ts'
+import { isDeep } from '../stages/confirm/depth.ts'
+import { isOfValue, nextStep, type Remainder } from './nextStep.ts'
+import { observeEvacuee } from './observeEvacuee.ts'
+
+export type EvacuationOptions = {
+  readonly chain: Chain
+  readonly signer: Pick<Signer, 'sign' | 'signedFrom'>
+  readonly logger: Logger
+  readonly book: AddressBook
+  readonly agent: AgentId
+  readonly account: Address
+  /** As `evacuationPolicy` derives it: the signer knows the same by the same version. */
+  readonly policy: Policy
+  /** Spenders besides the contracts of the address book whose allowances are revoked. */
+  readonly spenders: readonly Address[]
+  /** Whether the owner's order to evacuate holds. To throw is no. */
+  readonly isOrdered: () => boolean
+  readonly blockSeconds: bigint
+  explainRevert(data: Hex): string
+}
+
+/**
+ * How an evacuation stands after a block.
+ *
+ * | kind | meaning |
+ * |---|---|
+ * | `acted` | the next step was signed and sent |
+ * | `resent` | the step that is out may still be mined, and was sent again |
+ * | `denied` | a guard, the simulation or the signer refuses the next step |
+ * | `waiting` | nothing can be done on this block, and something of value is left |
+ * | `confirming` | nothing of value is left, in a block that is not deep enough yet |
+ * | `done` | nothing of value is left |
+ * | `ended` | the owner's order does not hold any more |
+ */
+export type EvacuationProgress =
+  | { readonly kind: 'acted' | 'resent'; readonly reason: string; readonly hash: Hash }
+  | { readonly kind: 'denied'; readonly reason: string; readonly codes: readonly DenialCode[] }
+  | { readonly kind: 'waiting' | 'confirming' | 'done'; readonly remains: readonly Remainder[] }
+  | { readonly kind: 'ended' }
+
+/** The name under which the intents of an evacuation are made. */
+const NAME = agentId('evacuation')
+
+/**
+ * Unwinds an account's position and moves out what is there, one atomic and asserted plan after the other, each made when
+ * the last is mined. It needs a chain and a signer and nothing else, and keeps nothing: what comes next is told by the
+ * chain, what is out by the signer's ledger, and that it is wanted by the owner's order. So it goes on where it was
+ * after a crash, as often as it takes.
+ *
+ * On the lowest nonce that the chain has not used it outbids whatever was signed there: a worker's attempt at once, and a
+ * step of its own when it was not mined in time.
+ *
+ * @example
+ * const evacuation = createEvacuation({ chain, signer, logger, book, agent, account, policy: evacuationPolicy(policy, book, to),
+ *   spenders: [], isOrdered: () => orders.evacuates({ agent, account }), blockSeconds: 12n, explainRevert: decodeRevert })
+ * for await (const { head } of watchHeads(chain, options)) await evacuation.atHead(head)
+ */
+export function createEvacuation(options: EvacuationOptions): {
+  atHead(head: BlockRef): Promise<EvacuationProgress>
+} {
+  const { policy, logger } = options
+  const unaided = createUnaided({ ...options, name: NAME, tradingState: 'active' })
+  /** The first block of those in which nothing was left. */
+  let emptySince: bigint | null = null
+
+  async function atHead(head: BlockRef): Promise<EvacuationProgress> {
+    if (!isOrdered()) return { kind: 'ended' }
+    const turn = await unaided.turn(head)
+    const latest = turn.rivals.at(-1)
+    if (latest?.plan.policyVersion === policy.version && unaided.isFresh(latest.plan, head))
+      return { kind: 'resent', reason: await unaided.send(latest.raw), hash: latest.hash }
+
+    const scene = await observeEvacuee(options, head)
+    const step = nextStep(scene)
+    if (step.action === null) return rest(head, step.remains)
+    emptySince = null
+    const deed = await unaided.act(scene.snapshot, step.action, turn)
+    if (deed.kind === 'denied') return { ...deed, reason: `${step.reason}: ${deed.reason}` }
+    return { kind: 'acted', reason: `${step.reason}; ${deed.outcome}`, hash: deed.hash }
+  }
+
+  async function rest(head: BlockRef, remains: readonly Remainder[]): Promise<EvacuationProgress> {
+    if (remains.some(isOfValue)) {
+      emptySince = null
+      return { kind: 'waiting', remains }
+    }
+    if (emptySince === null || head.number < emptySince) emptySince = head.number
+    return {
+      kind: (await isDeep(options, policy, { number: emptySince }, head)) ? 'done' : 'confirming',
+      remains,
+    }
+  }
+
+  /** An order that cannot be read is none. */
+  function isOrdered(): boolean {
+    try {
+      return options.isOrdered()
+    } catch (error) {
+      logger.error({ error: describeError(error) }, 'the owner’s orders cannot be read: nothing is evacuated')
+      return false
+    }
+  }
+
+  return { atHead }
+}

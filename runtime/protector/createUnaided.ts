@@ -1,0 +1,144 @@
+import type { Address, Hex } from 'viem'
+import type { AddressBook } from '../core/addressBook.ts'
+import { describeError, RialtoError } from '../core/errors.ts'
+import { type AgentId, attemptId, type Hash, intentId, runId } from '../core/ids.ts'
+import type { Action } from '../core/intent.ts'
+import { type Plan, planHash } from '../core/lifecycle.ts'
+import type { Chain, LedgerAttempt, Logger, Signer } from '../core/ports.ts'
+import type { BlockRef, Snapshot } from '../core/snapshot.ts'
+import { type Usd, usd } from '../core/units.ts'
+import { type DenialCode, denials, type TradingState, type Verdict } from '../core/verdict.ts'
+import type { GuardContext } from '../guards/guard.ts'
+import { judgeEffect, judgeIntent } from '../guards/index.ts'
+import type { Policy } from '../guards/policy.ts'
+import { reservedSpend } from '../stages/measure.ts'
+import { simulate } from '../stages/simulate.ts'
+
+export type UnaidedOptions = {
+  readonly chain: Chain
+  /** It holds no lease, because what would grant one may be down. */
+  readonly signer: Pick<Signer, 'sign' | 'signedFrom'>
+  readonly logger: Logger
+  readonly book: AddressBook
+  /** Under whose name its intents are made: no block may have two runs of one name. */
+  readonly name: AgentId
+  /** Whose account it is. */
+  readonly agent: AgentId
+  readonly account: Address
+  readonly policy: Policy
+  /** What the guards are told of the owner's orders, once whoever drives it has obeyed them. */
+  readonly tradingState: TradingState
+  readonly blockSeconds: bigint
+  explainRevert(data: Hex): string
+}
+
+/** The lowest nonce that the chain has not used, and what was signed for it, in the order it was signed. */
+export type Turn = { readonly nonce: bigint; readonly rivals: readonly LedgerAttempt[] }
+
+/** What came of an intent. `codes` are the guards' that denied it; none where the simulation or the signer refused. */
+export type Deed =
+  | { readonly kind: 'acted'; readonly plan: Plan; readonly hash: Hash; readonly outcome: string }
+  | { readonly kind: 'denied'; readonly reason: string; readonly codes: readonly DenialCode[] }
+
+/** Carries out intents with a chain and a signer alone. */
+export type Unaided = {
+  turn(head: BlockRef): Promise<Turn>
+  /** Bytes that were made for this block or a recent one can still be mined before anything new could. */
+  isFresh(plan: Plan, head: BlockRef): boolean
+  /** Simulates, judges, has signed and sends an intent for a turn, outbidding all that was signed there. */
+  act(snapshot: Snapshot, action: Action, turn: Turn): Promise<Deed>
+  /** Sends bytes that are signed. @returns what the node said */
+  send(raw: Hex): Promise<string>
+}
+
+/**
+ * What protector and evacuation act by: no journal, no queue, no lease, no worker. It takes the lowest nonce that the
+ * chain has not used, and outbids what was signed there; whichever is mined decides, and never both. The journal learns
+ * of its transactions from the signer's ledger. They pass the very simulation and guards that an agent's do.
+ *
+ * @example
+ * const unaided = createUnaided({ ...ports, name: agentId('protector'), agent: id, account, policy, tradingState: 'reducing' })
+ * const deed = await unaided.act(snapshot, action, await unaided.turn(head))
+ */
+export function createUnaided(options: UnaidedOptions): Unaided {
+  const { chain, signer, logger, policy, account, book } = options
+  const spends: { readonly at: bigint; readonly reserved: Usd }[] = []
+
+  async function act(snapshot: Snapshot, action: Action, { nonce, rivals }: Turn): Promise<Deed> {
+    const context = contextOf(snapshot)
+    const first = judgeIntent(context, action)
+    if (!first.allowed) return denied(first)
+    const { block } = snapshot
+    const id = intentId(runId(options.name, block.hash))
+    const record = { id, agent: options.agent, account, action }
+    const earlier = rivals.map(({ plan }) => plan)
+    const simulation = await simulate(options, record, snapshot, policy, earlier)
+    if (!simulation.ok) return { kind: 'denied', reason: simulation.reason, codes: [] }
+    const verdict = judgeEffect(context, action, simulation.plan)
+    if (!verdict.allowed) return denied(verdict)
+
+    const { hash: _hash, effects, ...plan } = simulation.plan
+    // Counted before it is asked for: whether an answer that is lost was a signature, nobody knows.
+    spends.push({ at: block.timestamp, reserved: reservedSpend(plan, effects, snapshot, book) })
+    try {
+      const signed = await signer.sign({
+        attemptId: attemptId(id, 1),
+        plan,
+        planHash: planHash(plan),
+        nonce,
+        fence: 'protector',
+      })
+      return { kind: 'acted', plan, hash: signed.hash, outcome: await send(signed.raw) }
+    } catch (error) {
+      if (error instanceof RialtoError && !error.retryable)
+        return { kind: 'denied', reason: describeError(error), codes: [] }
+      throw error
+    }
+  }
+
+  /** Whatever the node says, the bytes are out: what becomes of them the next blocks show. */
+  async function send(raw: Hex): Promise<string> {
+    try {
+      await chain.sendRaw(raw, policy.submission.route)
+      return 'sent'
+    } catch (error) {
+      logger.warn({ error: describeError(error) }, 'the node did not take the transaction; it is sent again')
+      return describeError(error)
+    }
+  }
+
+  /** The guards' view. What others spent is not known here; the signer counts everything. */
+  function contextOf(snapshot: Snapshot): GuardContext {
+    const since = snapshot.block.timestamp - BigInt(policy.spend.windowSeconds)
+    const spent = spends.reduce((sum, { at, reserved }) => (at >= since ? sum + reserved : sum), 0n)
+    return {
+      policy,
+      book,
+      snapshot,
+      account,
+      tradingState: options.tradingState,
+      history: { spent: usd(spent), inFlight: 0, inert: 0, lastActionAt: null, peakEquity: null },
+    }
+  }
+
+  return {
+    async turn(head) {
+      const nonce = await chain.nonce(account, head.hash)
+      const rivals = (await signer.signedFrom(account, nonce)).filter((one) => one.nonce === nonce)
+      return { nonce, rivals }
+    },
+    isFresh: (plan, head) =>
+      head.number - plan.block.number < BigInt(policy.replacement.afterBlocks) &&
+      head.number < plan.lastValidBlock,
+    act,
+    send,
+  }
+}
+
+const denied = (verdict: Verdict): Deed => ({
+  kind: 'denied',
+  reason: denials(verdict)
+    .map(({ message }) => message)
+    .join(' '),
+  codes: denials(verdict).flatMap(({ code }) => (code === null ? [] : [code])),
+})
