@@ -113,9 +113,10 @@ describe('an agent that acts for a Safe', { timeout: 180_000 }, () => {
   })
 
   it.each([
-    ['whose key does not exist', [], {}, /There is no key for "guardian"/],
-    ['that is none', ['--agent', 'nobody'], {}, /There is no agent "nobody"/],
-  ])('says what to do about an agent %s', async (_what, argv, _account, line) => {
+    ['whose key does not exist', [], /There is no key for "guardian"/],
+    ['with a member that is no address', ['--member', '0x12'], /must be an address with the right checksum/],
+    ['that is none', ['--agent', 'nobody'], /There is no agent "nobody"/],
+  ])('says what to do about an agent %s', async (_what, argv, line) => {
     const { run, configure } = begin()
     const account = { safe: addressOf('whale'), modifier: addressOf('oracle'), roleKey: 'guardian' }
     configure({ account: { ...account, multiSend: contracts.multiSendCallOnly } })

@@ -75,7 +75,7 @@ function requireSender({ agent, sender }: RoleTarget): void {
     `There is no key for "${agent.id}", so nobody can be made a member of its role.`,
     {
       code: 'NO_KEY',
-      fix: `Make one with rialto wallet create --label ${agent.id}.`,
+      fix: `Make one with rialto wallet create --label ${agent.id}, or name the address of a key elsewhere with --member.`,
     },
   )
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import type { Command } from 'commander'
-import type { Address } from 'viem'
+import { type Command, InvalidArgumentError } from 'commander'
+import { type Address, getAddress, isAddress } from 'viem'
 import type { AddressBook } from '../../../../runtime/core/addressBook.ts'
 import { InvalidInputError } from '../../../../runtime/core/errors.ts'
 import type { Policy } from '../../../../runtime/guards/policy.ts'
@@ -22,6 +22,7 @@ export type PolicyOptions = {
   readonly config?: string
   readonly agent?: string
   readonly policy?: string
+  readonly member?: Address
   readonly json?: boolean
 }
 
@@ -30,8 +31,18 @@ export const policyOptions = (command: Command): Command =>
   command
     .option('--agent <id>', 'whose policy (default: the one agent that there is)')
     .option('--policy <file>', "another policy file than the agent's own")
+    .option(
+      '--member <address>',
+      "of the agent's key, where it is not in the keystore (default: the key with the agent's label)",
+      parseMember,
+    )
     .option('--config <file>', 'the configuration (default: rialto.config.ts in this folder)')
     .option('--json', 'print the result as JSON')
+
+function parseMember(text: string): Address {
+  if (isAddress(text)) return getAddress(text)
+  throw new InvalidArgumentError('It must be an address with the right checksum.')
+}
 
 /** An agent with its policy as the file has it, whatever mode the configuration holds it to. */
 export type PolicyTarget = {
@@ -56,7 +67,7 @@ export async function findPolicy(
   const agent = findAgent(config, options.agent, fits)
   const policy = await loadPolicy(options.policy ?? agent.policyPath)
   const key = listKeys(join(config.directory, 'keystore')).find(({ label }) => label === agent.id)
-  return { config, agent, policy, sender: key?.address ?? null }
+  return { config, agent, policy, sender: options.member ?? key?.address ?? null }
 }
 
 function findAgent(
