@@ -11,7 +11,7 @@ import {
   stringToHex,
 } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
-import { expect, test } from 'vitest'
+import { expect, test as vitestTest } from 'vitest'
 import { watchHeads } from '../../infra/chain/watchHeads.ts'
 import { assertArtifact } from '../../infra/contracts/artifacts/Assert.ts'
 import { batchAccountArtifact } from '../../infra/contracts/artifacts/BatchAccount.ts'
@@ -30,9 +30,16 @@ const COUNTER: Address = '0x00000000000000000000000000000000c0ffee00'
  *
  * @param world mines when it is told to
  * @param open opens the implementation on that world; called once per test
+ * @param without tests that do not concern the implementation, by name, each with the reason
  */
-export function chainConformance(world: TestWorld, open: () => Promise<Chain>): void {
+export function chainConformance(
+  world: TestWorld,
+  open: () => Promise<Chain>,
+  without: Readonly<Record<string, string>> = {},
+): void {
   const { client } = world
+  const test = (name: string, work: () => Promise<void>) =>
+    name in without ? vitestTest.skip(`${name} (${without[name]})`) : vitestTest(name, work)
 
   /** A new account with ether and no history. */
   async function freshAccount() {
