@@ -63,6 +63,9 @@ describe('the status server', () => {
       for (const [path, method] of [
         ['/status', 'GET'],
         ['/trading-state', 'POST'],
+        ['/approvals', 'GET'],
+        [`/approvals/0x${'ab'.repeat(32)}/signatures`, 'POST'],
+        [`/approvals/0x${'ab'.repeat(32)}/rejection`, 'POST'],
         ['/elsewhere', 'GET'],
       ] as const) {
         const response = await fetch(url + path, {

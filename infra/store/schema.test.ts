@@ -240,6 +240,120 @@ describe('the database about attempts', () => {
   })
 })
 
+describe('the database about approvals', () => {
+  const hash = (n: number) => `0x${n.toString(16).padStart(64, '0')}`
+  const owner = `0x${'33'.repeat(20)}`
+  const stranger = `0x${'44'.repeat(20)}`
+  const CHECK = '23514'
+  const KEPT = '23001'
+  let epoch = 0
+  let count = 0
+  beforeAll(async () => {
+    const { rows } = await database.pool.query<{ key: number }>(
+      `INSERT INTO rialto.epochs (id, chain_id, genesis_hash) VALUES ('approvals', 3, $1) RETURNING key`,
+      [hash(0)],
+    )
+    epoch = rows[0]?.key ?? 0
+  })
+
+  /** Inserts a request about an intent of its own, with some columns as given. Gives its id. */
+  async function ask(columns: Record<string, unknown> = {}): Promise<string> {
+    count += 1
+    const id = hash(count)
+    await database.pool.query(
+      `INSERT INTO rialto.runs (epoch, id, agent, account, block_number, block_hash, status)
+       VALUES ($1, $2, 'a', $3, 1, $4, 'started')`,
+      [epoch, `run-${count}`, owner, hash(1)],
+    )
+    await database.pool.query(
+      `INSERT INTO rialto.intents (epoch, id, run_id, agent, account, decided_on_block, action, status)
+       VALUES ($1, $2, $3, 'a', $4, 1, '{}', 'proposed')`,
+      [epoch, `intent-${count}`, `run-${count}`, owner],
+    )
+    const row: Record<string, unknown> = {
+      epoch,
+      id,
+      intent_id: `intent-${count}`,
+      agent: 'a',
+      account: owner,
+      plan: {},
+      effects: {},
+      policy_version: 'v1',
+      reserved: 1,
+      owners: JSON.stringify([owner]),
+      threshold: 1,
+      requested_at: 10,
+      expires_at: 20,
+      ...columns,
+    }
+    const names = Object.keys(row)
+    await database.pool.query(
+      `INSERT INTO rialto.approvals (${names.join(', ')}) VALUES (${names.map((_, n) => `$${n + 1}`).join(', ')})`,
+      Object.values(row),
+    )
+    return id
+  }
+  const sign = (id: string, signer: string, bytes = 65) =>
+    database.pool.query(
+      `INSERT INTO rialto.approval_signatures (epoch, approval_id, signer, ordinal, signature, signed_at)
+       VALUES ($1, $2, $3, 0, $4, 11)`,
+      [epoch, id, signer, Buffer.alloc(bytes)],
+    )
+  const moveTo = (id: string, status: string, reason: string | null = null) =>
+    database.pool.query('UPDATE rialto.approvals SET status = $3, reason = $4 WHERE epoch = $1 AND id = $2', [
+      epoch,
+      id,
+      status,
+      reason,
+    ])
+
+  it.each<[string, Record<string, unknown>]>([
+    ['a request that begins as approved', { status: 'approved' }],
+    ['one that nobody could be enough for', { threshold: 0 }],
+    ['one without time to answer', { expires_at: 10 }],
+    ['owners that are no list', { owners: '"ann"' }],
+  ])('refuses %s', async (_what, columns) => {
+    await expect(ask(columns)).rejects.toMatchObject({ code: CHECK })
+  })
+
+  it('refuses an approval by too few, or by strangers', async () => {
+    const id = await ask()
+    await expect(moveTo(id, 'approved')).rejects.toMatchObject({ code: CHECK })
+    await sign(id, stranger)
+    await expect(moveTo(id, 'approved')).rejects.toMatchObject({ code: CHECK })
+    const other = await ask()
+    await sign(other, owner)
+    await moveTo(other, 'approved')
+  })
+
+  it('refuses a signature of another length, and a second one of an owner', async () => {
+    const id = await ask()
+    await expect(sign(id, owner, 64)).rejects.toMatchObject({ code: CHECK })
+    await sign(id, owner)
+    await expect(sign(id, owner)).rejects.toMatchObject({ code: '23505' })
+  })
+
+  it('keeps what was asked, what was signed, and every end', async () => {
+    const id = await ask()
+    await sign(id, owner)
+    await expect(
+      database.pool.query('UPDATE rialto.approvals SET expires_at = 30 WHERE epoch = $1 AND id = $2', [
+        epoch,
+        id,
+      ]),
+    ).rejects.toMatchObject({ code: KEPT })
+    await expect(
+      database.pool.query('DELETE FROM rialto.approval_signatures WHERE epoch = $1', [epoch]),
+    ).rejects.toMatchObject({ code: KEPT })
+    await expect(moveTo(id, 'void')).rejects.toMatchObject({ code: CHECK })
+    await moveTo(id, 'void', 'drift')
+    for (const status of ['pending', 'approved']) {
+      await expect(moveTo(id, status)).rejects.toMatchObject({ code: CHECK })
+    }
+    await expect(moveTo(id, 'rejected', 'no')).rejects.toMatchObject({ code: CHECK })
+  })
+})
+
 /** The shortest way from `prepared` to a status, itself included. */
 function pathTo(goal: AttemptStatus): AttemptStatus[] {
   const paths = new Map<AttemptStatus, AttemptStatus[]>([['prepared', []]])

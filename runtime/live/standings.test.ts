@@ -126,9 +126,13 @@ it('says where an agent stands', async () => {
   const policy = await policyWith(steps)
   const at = { step: 0, of: 2, goodSince: null, mode: 'propose', nextInDays: 1 } as const
   expect(describeGraduation(id, policy, at)).toBe(
-    'guardian stands on step 1 of 2, in mode propose; the next in 1 day without a denial or deviation.',
+    'guardian stands on step 1 of 2, in mode propose; the next in 1 day without a denial or deviation. ' +
+      'Its policy names no owners, so nobody can approve what it asks.',
   )
   expect(describeGraduation(id, policy, { ...at, step: 1, mode: 'execute', nextInDays: null })).toBe(
     'guardian stands on step 2 of 2, in mode execute; the last.',
   )
+  const owned = { ...policy, approvals: { ...policy.approvals, owners: [account] } }
+  expect(describeGraduation(id, owned, at)).toMatch(/without a denial or deviation\.$/)
+  expect(describeGraduation(id, { ...policy, mode: 'observe' }, null)).toBe('guardian only observes.')
 })

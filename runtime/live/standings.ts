@@ -3,7 +3,7 @@ import { describeError } from '../core/errors.ts'
 import type { AgentId } from '../core/ids.ts'
 import type { Chain, Journal, Logger } from '../core/ports.ts'
 import type { BlockRef } from '../core/snapshot.ts'
-import { type AgentMode, agentModes } from '../guards/agentModes.ts'
+import type { AgentMode } from '../guards/agentModes.ts'
 import { graduatedPolicies, standing, WAITING } from '../guards/graduation.ts'
 import type { Policy } from '../guards/policy.ts'
 import { UnknownAgentError } from '../stages/errors.ts'
@@ -142,15 +142,17 @@ function graduation(
   }
 }
 
-/** What a person is told of how an agent begins. */
+/** What a person is told of how far an agent may go. */
 export function describeGraduation(agent: AgentId, policy: Policy, at: Graduation | null): string {
+  const asksNobody = (at?.mode ?? policy.mode) === 'propose' && policy.approvals.owners.length === 0
+  const note = asksNobody ? ' Its policy names no owners, so nobody can approve what it asks.' : ''
   if (at === null)
-    return policy.mode === agentModes[0]
+    return policy.mode === 'observe'
       ? `${agent} only observes.`
-      : `${agent} acts with its full limits from the first block (graduation "none"), in mode ${policy.mode}.`
+      : `${agent} acts with its full limits from the first block (graduation "none"), in mode ${policy.mode}.${note}`
   const next =
     at.nextInDays === null
       ? 'the last'
       : `the next in ${at.nextInDays} day${at.nextInDays === 1 ? '' : 's'} without a denial or deviation`
-  return `${agent} stands on step ${at.step + 1} of ${at.of}, in mode ${at.mode}; ${next}.`
+  return `${agent} stands on step ${at.step + 1} of ${at.of}, in mode ${at.mode}; ${next}.${note}`
 }

@@ -8,13 +8,16 @@ import { openStore } from '../../infra/store/openStore.ts'
 import { startWorld, type World } from '../../infra/world/world.ts'
 import { type ApprovalRecord, approvalOf, signedApproval } from '../../runtime/core/approvalRecords.ts'
 import { approvalTypedData } from '../../runtime/core/approvals.ts'
-import { attemptId } from '../../runtime/core/ids.ts'
+import { attemptId, intentId } from '../../runtime/core/ids.ts'
+import type { Intent } from '../../runtime/core/intent.ts'
 import type { SignedApproval } from '../../runtime/core/lifecycle.ts'
-import type { BlockRef } from '../../runtime/core/snapshot.ts'
-import { wei } from '../../runtime/core/units.ts'
+import type { BlockRef, Snapshot } from '../../runtime/core/snapshot.ts'
+import { tokenAmount, wad, wei } from '../../runtime/core/units.ts'
 import { denials } from '../../runtime/core/verdict.ts'
 import { type Policy, policyVersion, withMode } from '../../runtime/guards/policy.ts'
-import { execute } from '../../runtime/pipeline.ts'
+import { decide, execute } from '../../runtime/pipeline.ts'
+import { guardContext } from '../../runtime/stages/guard.ts'
+import { observe } from '../../runtime/stages/observe.ts'
 import { createEngine, dollars, type Engine } from './engine.fixture.ts'
 
 let world: World
@@ -47,12 +50,14 @@ async function createAsking(
   policy: (shipped: Policy) => Policy = (shipped) =>
     withMode(change(shipped, { approvals: approvals() }), 'propose'),
   journal?: Engine['runtime']['journal'],
+  propose?: (snapshot: Snapshot) => Intent,
 ): Promise<Engine> {
   const time = { now: 0n }
   const engine = await createEngine(world, {
     policy,
     now: () => time.now,
     ...(journal === undefined ? {} : { journal }),
+    ...(propose === undefined ? {} : { propose }),
   })
   const { chain } = engine.runtime
   const head = async () => {
@@ -69,7 +74,7 @@ const signBy = (owner: PrivateKeyAccount, request: ApprovalRecord): Promise<Hex>
 
 async function hold(engine: Engine, head: BlockRef): Promise<ApprovalRecord> {
   const { outcome } = await engine.act(head, engine.runtime)
-  expect(outcome).toBe('held')
+  expect(outcome, JSON.stringify(engine.logger.lines)).toBe('held')
   const requests = await engine.runtime.journal.approvals('waiting')
   expect(requests).toHaveLength(1)
   return requests[0] as ApprovalRecord
@@ -236,6 +241,30 @@ describe('a plan that a person is asked about', () => {
   })
 })
 
+describe('what was approved, once it is on its way', () => {
+  it('is replaced with higher fees like any other, and nobody is asked again', async () => {
+    const engine = await createAsking()
+    const { runtime } = engine
+    const request = await hold(engine, await engine.moveTo(HUNGRY))
+    await approve(engine, request)
+    expect(await takeUp(engine, request, await engine.mine())).toBe('submitted')
+    for (let block = 0; block <= engine.policy.replacement.afterBlocks; block += 1)
+      await engine.pass({ runtime, drop: true })
+    const attempts = await runtime.journal.attempts()
+    expect(attempts.map(({ purpose, nonce }) => [purpose, nonce])).toEqual([
+      ['act', attempts[0]?.nonce],
+      ['act', attempts[0]?.nonce],
+    ])
+    expect(attempts[1]?.plan).toMatchObject({
+      calls: request.plan.calls,
+      lastValidBlock: request.plan.lastValidBlock,
+    })
+    await engine.follow(await engine.mine(), runtime)
+    expect((await runtime.journal.intent(request.intentId))?.status).toBe('done')
+    expect((await runtime.journal.approvals()).map(({ id }) => id)).toEqual([request.id])
+  })
+})
+
 describe('the signer, whatever a worker hands it', () => {
   it('takes nothing but signatures of enough owners over this very plan and these very effects', async () => {
     const engine = await createAsking()
@@ -293,6 +322,58 @@ describe('a policy that asks from some loss on', () => {
     expect(await takeUp(engine, request, await engine.mine())).toBe('submitted')
     await engine.follow(await engine.mine(), engine.runtime)
     expect((await engine.runtime.journal.intent(request.intentId))?.status).toBe('done')
+  })
+})
+
+describe('what waits for a person', () => {
+  /** A policy that lets its agent swap, but asks about it; and a rescue goes by itself. */
+  const maySwap = (shipped: Policy) =>
+    change(shipped, {
+      approvals: approvals(dollars(1_000)),
+      intents: [...shipped.intents, 'swap'],
+      contracts: { ...shipped.contracts, 'uniswap-v3.router': ['exactInputSingle'] },
+      healthFactor: { ...shipped.healthFactor, minAfter: wad(10n ** 18n) },
+    })
+
+  it('counts against the caps on spend, and holds up no rescue that needs nobody', async () => {
+    const { tokens, wrappedNative, uniswapV3 } = world.addressBook
+    const pool = uniswapV3.pools[0]?.address ?? expect.unreachable()
+    const usdc = tokens.find(({ symbol }) => symbol === 'USDC')?.address ?? expect.unreachable()
+    const engine = await createAsking(maySwap, undefined, ({ block }) => ({
+      kind: 'swap',
+      tokenIn: usdc,
+      tokenOut: wrappedNative,
+      pool,
+      amountIn: tokenAmount(100_000_000n),
+      minAmountOut: tokenAmount(57n * 10n ** 15n),
+      expiresAtBlock: block.number + 5n,
+    }))
+    const { runtime, agent, policy } = engine
+    const head = await engine.moveTo(HUNGRY)
+    const request = await hold(engine, head)
+    expect(request.reserved).toBeGreaterThan(0n)
+
+    const snapshot = await observe(runtime, agent, head)
+    const spentFor = async (about?: Parameters<typeof guardContext>[4]) =>
+      (await guardContext(runtime, agent, policy, snapshot, about)).history
+    expect(await spentFor()).toMatchObject({ spent: request.reserved, inFlight: 1, inert: 1 })
+    expect(await spentFor({ isAsked: true })).toMatchObject({ inFlight: 1, inert: 0 })
+    // Its own turn: it does not wait for itself, and is counted once.
+    expect(await spentFor({ request })).toMatchObject({ spent: 0n, inFlight: 0, inert: 0 })
+
+    const guardian = engine.guardian
+    const next = await engine.mine()
+    const run = await decide(runtime, guardian, next)
+    expect(run.decision?.intent).toBe('deleverage')
+    expect(await execute(runtime, guardian, intentId(run.id), next)).toBe('submitted')
+    await engine.follow(await engine.mine(), runtime)
+  })
+
+  it('is nothing in mode observe: nobody is asked', async () => {
+    const engine = await createAsking((shipped) => withMode(shipped, 'observe'))
+    const { outcome } = await engine.act(await engine.moveTo(HUNGRY), engine.runtime)
+    expect(outcome).toBe('held')
+    expect(await engine.runtime.journal.approvals()).toEqual([])
   })
 })
 

@@ -18,7 +18,7 @@ export function announceRequests(journal: Pick<Journal, 'approvals'>): () => Pro
       told.set(id, status)
       const isOver = reason !== null || status === 'approved'
       // What had ended before the start is no news.
-      if (isOver && (known === undefined || isFirst)) continue
+      if (isOver && isFirst) continue
       lines.push(
         isOver
           ? `${agent}: ${id} is ${status}${reason === null ? '' : `: ${reason}`}`
