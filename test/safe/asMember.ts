@@ -101,3 +101,16 @@ export const attemptBatch = (
   calls: readonly Packed[],
 ): Promise<string> =>
   attempt(scene, sender, scene.account.modifier, executionOf(scene, { data: packBatch(calls) }))
+
+/** The same calldata with dirt before its first address. */
+export const dirty = (data: Hex): Hex => `0x${data.slice(2, 10)}01${data.slice(12)}`
+/** Where the packed calls begin, in characters: after selector, offset and length. */
+const PACKED_AT = 2 + 2 * (4 + 64)
+/** A batch whose first call is of no operation that there is. */
+export const otherOperation = (data: Hex): Hex =>
+  `${data.slice(0, PACKED_AT)}02${data.slice(PACKED_AT + 2)}` as Hex
+/** A batch whose first call is longer than the batch. */
+export const longer = (data: Hex): Hex => {
+  const at = PACKED_AT + 2 * 53
+  return `${data.slice(0, at)}ff${data.slice(at + 2)}` as Hex
+}
