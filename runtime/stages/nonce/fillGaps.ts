@@ -30,10 +30,11 @@ export async function fillGaps(
   lease: Lease | null = null,
 ): Promise<readonly AttemptRecord[]> {
   const [agent] = agents
-  if (agent === undefined || gaps.length === 0) return []
+  const unused = agent === undefined ? [] : await withoutNews(runtime, gaps, signed)
+  if (agent === undefined || unused.length === 0) return []
   const fillAll = async (held: Lease): Promise<readonly AttemptRecord[]> => {
     const filled: AttemptRecord[] = []
-    for (const nonce of gaps) {
+    for (const nonce of unused) {
       const rivals = signed.filter((other) => other.nonce === nonce).map(({ plan }) => plan)
       const attempt = await fill(runtime, agent, held, nonce, rivals, head).catch(unlessTaken)
       if (attempt !== null) filled.push(attempt)
@@ -41,6 +42,24 @@ export async function fillGaps(
     return filled
   }
   return lease === null ? underLease(runtime, account, fillAll) : fillAll(lease)
+}
+
+/**
+ * Gaps without those on which something was signed since the ledger was taken up: the protector waits for nobody, and an
+ * empty transaction for more would take its rescue's place. The next head takes up what it signed.
+ */
+async function withoutNews(
+  { journal }: Runtime,
+  gaps: readonly bigint[],
+  signed: Nonces['signed'],
+): Promise<readonly bigint[]> {
+  const there = signed.filter(({ nonce }) => gaps.includes(nonce))
+  if (there.length === 0) return gaps
+  const known = new Set((await journal.attempts()).map(({ id }) => id))
+  const news = there.filter(({ attemptId }) => !known.has(attemptId))
+  return gaps.filter(
+    (gap) => !news.some(({ nonce, noncesUsed }) => nonce === gap || nonce + BigInt(noncesUsed) - 1n === gap),
+  )
 }
 
 /**
