@@ -11,7 +11,7 @@ import type { AgentConfig } from './config/loadConfig.ts'
 
 /** What an agent is made of, whatever its role. */
 export type AgentParts = {
-  readonly config: AgentConfig
+  readonly config: Pick<AgentConfig, 'id' | 'role' | 'policy'>
   readonly account: Address
   readonly book: AddressBook
   readonly model: LendingGuardianOptions['model']

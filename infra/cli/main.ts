@@ -13,6 +13,7 @@ const commands: ReadonlyMap<string, CommandLoader> = new Map<string, CommandLoad
   ['resume', async () => (await import('./commands/halt.ts')).resumeCommand],
   ['approvals', async () => (await import('./commands/approvals/index.ts')).approvalsCommand],
   ['wallet', async () => (await import('./commands/wallet/index.ts')).walletCommand],
+  ['signer', async () => (await import('./commands/signer.ts')).signerCommand],
   ['protect', async () => (await import('./commands/protect.ts')).protectCommand],
   ['drill', async () => (await import('./commands/drill.ts')).drillCommand],
   ['inference', async () => (await import('./commands/inference/index.ts')).inferenceCommand],

@@ -48,6 +48,29 @@ function wrongAccount(refused: {
   return [...issue.path.map(String), issue.message].join(' ')
 }
 
+/** Where an agent's key is. The keystore's where nothing is said. */
+const agentKey = z.discriminatedUnion(
+  'kind',
+  [
+    section({ kind: z.literal('keystore') }),
+    section({
+      kind: z.literal('remote'),
+      /** Of a web3signer or Clef: https, or http on this machine. The signer checks it. */
+      url: words('the URL of a remote signer'),
+      address: account,
+      dialect: oneOf(['web3signer', 'clef']).optional(),
+    }),
+    section({
+      kind: z.literal('kms'),
+      /** Id, ARN or alias of a key of AWS KMS (ECC_SECG_P256K1). */
+      keyId: words('the id, ARN or alias of a key'),
+      region: words('a region, like "eu-central-1"').optional(),
+      address: account.optional(),
+    }),
+  ],
+  { error: expected('{ kind: "keystore" }, { kind: "remote", … } or { kind: "kms", … }') },
+)
+
 const agent = section({
   /** Names it in the journal, in logs and in commands. */
   id: z
@@ -60,6 +83,9 @@ const agent = section({
       error: (refused) => wrongAccount(refused as Parameters<typeof wrongAccount>[0]),
     })
     .optional(),
+  key: agentKey.optional(),
+  /** Where `rialto evacuate` sends everything. Left out: the account cannot be evacuated. */
+  evacuateTo: account.optional(),
   /** A policy file, from the configuration's folder. */
   policy: words('the path of a policy file'),
   /** Holds the agent back further than its policy does. */

@@ -1,8 +1,9 @@
 import { dirname, resolve } from 'node:path'
-import type { Address } from 'viem'
+import { type Address, isAddressEqual } from 'viem'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
 import { type AgentId, agentId, type Hash } from '../../runtime/core/ids.ts'
 import { assertPolicyFits } from '../../runtime/guards/assertPolicyFits.ts'
+import { evacuationFault } from '../../runtime/guards/evacuation.ts'
 import { agentModes, type Policy, withMode } from '../../runtime/guards/policy.ts'
 import { isLoopback } from '../http/isLoopback.ts'
 import type { Privacy } from '../inference/protocol/network/privacy.ts'
@@ -25,13 +26,33 @@ export type AgentConfig = {
   readonly role: AgentRole
   /** Null: the account that the signer makes for it. Of a Safe, its address. */
   readonly account: Address | null
+  /** Where the key is that acts. `keystore`: in the folder's, under the agent's id. */
+  readonly key: KeyConfig
   /** How the account is made to act where it is a Safe; null where it is the agent's own. */
   readonly safe: SafeConfig | null
+  /** Where an evacuation sends everything; null: it cannot be evacuated. */
+  readonly evacuateTo: Address | null
   /** Its mode is the configuration's where that is stricter. */
   readonly policy: Policy
   /** Absolute. */
   readonly policyPath: string
 }
+
+/** A key: in the keystore, or elsewhere with the signer judging in front of it. */
+export type KeyConfig =
+  | { readonly kind: 'keystore' }
+  | {
+      readonly kind: 'remote'
+      readonly url: string
+      readonly address: Address
+      readonly dialect?: 'web3signer' | 'clef' | undefined
+    }
+  | {
+      readonly kind: 'kms'
+      readonly keyId: string
+      readonly region?: string | undefined
+      readonly address?: Address | undefined
+    }
 
 /** A Safe, and the role in which an agent acts for it through a Zodiac Roles modifier. */
 export type SafeConfig = {
@@ -110,10 +131,15 @@ export async function loadConfig(path?: string, environment: Environment = {}): 
   const folder = dirname(file)
   const chain = await resolveChain(content, environment, folder, fail)
   const agents: AgentConfig[] = []
-  for (const [index, { id, role, account, policy: named, mode }] of content.agents.entries()) {
+  for (const [
+    index,
+    { id, role, account, key, evacuateTo, policy: named, mode },
+  ] of content.agents.entries()) {
     const policyPath = resolve(folder, named)
     const policy = await loadPolicy(policyPath)
     if (chain.kind === 'rpc') assertPolicyFits(policy, chain.addressBook, shownPath(policyPath))
+    const wrong = evacuateTo === undefined ? null : destinationFault(evacuateTo, account, chain)
+    if (wrong !== null) fail([{ path: ['agents', index, 'evacuateTo'], message: wrong }])
     if (mode !== undefined && agentModes.indexOf(mode) > agentModes.indexOf(policy.mode))
       fail([
         {
@@ -125,6 +151,8 @@ export async function loadConfig(path?: string, environment: Environment = {}): 
       id: agentId(id),
       role,
       ...resolveAccount(account),
+      key: key ?? { kind: 'keystore' },
+      evacuateTo: evacuateTo ?? null,
       policy: mode === undefined ? policy : withMode(policy, mode),
       policyPath,
     })
@@ -140,6 +168,22 @@ export async function loadConfig(path?: string, environment: Environment = {}): 
     queue: { redisUrl: environment.redisUrl ?? content.queue?.redisUrl ?? null },
     signer: { passphrase: passphraseOf(content, folder) },
   }
+}
+
+/** Why funds must not be sent there; null when they may be. */
+function destinationFault(
+  destination: Address,
+  account: ParsedConfigFile['agents'][number]['account'],
+  chain: ChainConfig,
+): string | null {
+  const own = typeof account === 'object' ? account.safe : account
+  const fault =
+    own !== undefined && isAddressEqual(own, destination)
+      ? 'is the account that would be evacuated'
+      : chain.kind === 'rpc'
+        ? evacuationFault(destination, chain.addressBook)
+        : null
+  return fault === null ? null : `${fault}: name an account whose key the owner holds`
 }
 
 const resolveAccount = (

@@ -294,4 +294,9 @@ function* graduation({ graduation: steps, mode }: PolicyLimits): Generator<Polic
       path: path(last, 'partBps'),
       message: 'is not 10000, so the limits of the policy would never be reached: set it to 10000',
     }
+  if (steps[last] !== undefined && steps[last].mode !== mode)
+    yield {
+      path: path(last, 'mode'),
+      message: `is not the policy's "${mode}", so that would never be reached: set it to "${mode}"`,
+    }
 }

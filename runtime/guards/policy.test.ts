@@ -345,6 +345,11 @@ describe('a contradiction', () => {
         ] as const,
     ),
     [
+      'a graduation that ends before the policy',
+      (f) => Object.assign(f, { graduation: [{ days: 0, mode: 'propose', partBps: 10_000 }] }),
+      'graduation[0].mode is not the policy\'s "execute"',
+    ],
+    [
       'a graduation beyond the policy',
       (f) =>
         Object.assign(f, { mode: 'propose', graduation: [{ days: 0, mode: 'execute', partBps: 10_000 }] }),

@@ -38,10 +38,7 @@ export async function benchDecision(scene: Scene, where: string): Promise<Result
       config: {
         id: agentId(label),
         role: 'lending-guardian',
-        account: null,
-        safe: null,
         policy,
-        policyPath: '',
       },
       account: scene.signer.addressOf(label),
       book: scene.world.addressBook,

@@ -26,10 +26,7 @@ export async function benchQueue(scene: Scene, where: string): Promise<Result> {
     config: {
       id: agentId('quiet'),
       role: 'lending-guardian',
-      account: null,
-      safe: null,
       policy,
-      policyPath: '',
     },
     account: scene.signer.addressOf(label),
     book: scene.world.addressBook,

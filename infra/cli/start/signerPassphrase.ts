@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { InvalidInputError } from '../../../runtime/core/errors.ts'
 import type { PassphraseConfig } from '../../config/loadConfig.ts'
+import { connectSigner } from '../../signer/connectSigner.ts'
 import {
   type CreateSignerProcessParameters,
   createSignerProcess,
@@ -60,18 +61,30 @@ export async function findPassphrase(
   return { kind: 'bytes', bytes: await ask(keys.length === 0) }
 }
 
+/** Whether a signer runs for the folder already: "rialto signer", or one that outlived its runtime. */
+export async function signerRuns(directory: string): Promise<boolean> {
+  try {
+    await (await connectSigner({ directory })).close()
+    return true
+  } catch (error) {
+    if (error instanceof SignerError) return false
+    throw error
+  }
+}
+
 /**
- * Starts the signer of a real chain.
+ * Starts the signer of a real chain, or takes over the one that runs.
  *
- * @param passphrase as {@link findPassphrase} gave it
+ * @param passphrase as {@link findPassphrase} gave it; null when a signer runs, and has its keys open
  * @param warn is told what it means that a passphrase lies beside the keys
  * @throws {SignerError}
  */
 export async function openChainSigner(
   parameters: Omit<CreateSignerProcessParameters, 'passphrase'>,
-  passphrase: SignerPassphrase,
+  passphrase: SignerPassphrase | null,
   warn: (line: string) => void,
 ): Promise<SignerProcess> {
+  if (passphrase === null) return takeOver(parameters)
   if (passphrase.kind !== 'made' || parameters.accounts.length === 0)
     return createSignerProcess({ ...parameters, passphrase })
   try {
@@ -85,6 +98,24 @@ export async function openChainSigner(
     // That passphrase is the local world's alone, and these keys have another.
     if (!(error instanceof SignerError) || error.details.reason !== 'passphrase') throw error
     return createSignerProcess({ ...parameters, passphrase: { kind: 'bytes', bytes: await ask(false) } })
+  }
+}
+
+/** One that was started otherwise was told to end, and nobody gave a passphrase to start another with. */
+async function takeOver(
+  parameters: Omit<CreateSignerProcessParameters, 'passphrase'>,
+): Promise<SignerProcess> {
+  try {
+    return await createSignerProcess(parameters)
+  } catch (error) {
+    if (!(error instanceof SignerError) || error.code !== 'KEYSTORE') throw error
+    throw new InvalidInputError(
+      'The signer that ran was started from another configuration, and was ended.',
+      {
+        code: 'SIGNER_OTHER',
+        fix: 'Start "rialto signer" with this configuration, or start again and give the passphrase.',
+      },
+    )
   }
 }
 

@@ -1,6 +1,5 @@
 import { InvalidInputError, type RialtoError } from '../../../runtime/core/errors.ts'
 import type { AgentId } from '../../../runtime/core/ids.ts'
-import { graduatedPolicies } from '../../../runtime/guards/graduation.ts'
 import { describeGraduation } from '../../../runtime/live/standings.ts'
 import { UnknownAgentError } from '../../../runtime/stages/errors.ts'
 import { giveOrder } from '../../api/giveOrder.ts'
@@ -20,12 +19,14 @@ import type { LogLevel } from '../../telemetry/createLogger.ts'
 import { deferLogger } from '../../telemetry/deferLogger.ts'
 import { version } from '../../version.ts'
 import { type ExitCode, paint, type Terminal } from '../terminal.ts'
+import { announceRequests } from './announceRequests.ts'
 import { describeAgents } from './describeStatus.ts'
 import { createEndings } from './endings.ts'
 import { interruption } from './interruption.ts'
 import { recovered } from './recovered.ts'
-import { requireRoles, routesOf, signerSafeOf, worstCaseOnChain } from './safeAgents.ts'
-import { findPassphrase, openChainSigner } from './signerPassphrase.ts'
+import { requireRoles, routesOf, worstCaseOnChain } from './safeAgents.ts'
+import { keystoreLabels, needsKey, signerAccounts } from './signerAccounts.ts'
+import { findPassphrase, openChainSigner, signerRuns } from './signerPassphrase.ts'
 
 export type WatchChainOptions = {
   readonly config: Config
@@ -61,14 +62,11 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
   terminal.note(
     `${paint('bold', `rialto ${version}`)}  chain ${settings.chainId} at ${settings.nodes.map(({ url }) => redactUrl(url)).join(', ')}`,
   )
-  const keyed = config.agents.filter(needsKey)
   try {
-    const passphrase = await findPassphrase(
-      config.directory,
-      keyed.map(({ id }) => id),
-      options.passphrase,
-    )
-    if (passphrase.kind === 'bytes') endings.add(() => void passphrase.bytes.fill(0))
+    const labels = keystoreLabels(config.agents)
+    const isOpen = options.passphrase === null && labels.length > 0 && (await signerRuns(config.directory))
+    const passphrase = isOpen ? null : await findPassphrase(config.directory, labels, options.passphrase)
+    if (passphrase?.kind === 'bytes') endings.add(() => void passphrase.bytes.fill(0))
     const early = deferLogger()
     const chain = await terminal.step(
       'chain',
@@ -101,13 +99,7 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
             genesisHash,
             book: settings.addressBook,
             logger: services.logger,
-            accounts: keyed.map(({ id, policy, safe }) => ({
-              label: id,
-              key: { kind: 'stored' as const },
-              // All steps that it may rise by: a step taken needs no restart.
-              policies: graduatedPolicies(policy),
-              ...signerSafeOf({ safe }),
-            })),
+            accounts: signerAccounts(config.agents),
           },
           passphrase,
           (line) => terminal.note(`  ${paint('yellow', '!')} ${line}`),
@@ -199,8 +191,10 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
       pollInterval: Math.min(settings.blockSeconds * 250, 2_000),
       onError: (error) => terminal.note(`  ${error.toLine()}`),
     })
+    const requests = announceRequests(journal)
     for await (const { head } of heads) {
       await live.processHead(head)
+      for (const line of await requests()) terminal.note(`  ${line}`)
       for (const { id, lastDecision } of (await describeAgents(session, 'watching')).agents)
         terminal.note(
           `  block ${head.number}  ${id}: ${
@@ -228,7 +222,6 @@ function find(agents: readonly AgentConfig[], id: AgentId): AgentConfig {
 }
 
 /** Somebody else's position can be watched without a key; but nothing can be signed for it. */
-const needsKey = ({ account, policy }: AgentConfig): boolean => account === null || policy.mode !== 'observe'
 
 /** The account that is configured, if it is the one whose key is there, or a Safe that the key acts for. */
 function accountOf(agent: AgentConfig, signer: SignerProcess): `0x${string}` {

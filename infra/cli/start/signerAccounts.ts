@@ -1,0 +1,46 @@
+import { graduatedPolicies } from '../../../runtime/guards/graduation.ts'
+import type { AgentConfig, KeyConfig } from '../../config/loadConfig.ts'
+import type { SignerAccount } from '../../signer/messages.ts'
+import { signerSafeOf } from './safeAgents.ts'
+
+/** Whether an agent needs a key: one that only observes somebody else's account does not. */
+export const needsKey = ({ account, policy }: Pick<AgentConfig, 'account' | 'policy'>): boolean =>
+  account === null || policy.mode !== 'observe'
+
+/**
+ * What the signer is started with for the agents of a configuration. Whoever starts it from the same configuration
+ * starts the same, so that one that runs can be taken over.
+ */
+export const signerAccounts = (agents: readonly AgentConfig[]): readonly SignerAccount[] =>
+  agents.filter(needsKey).map((agent) => ({
+    label: agent.id,
+    key: keyOf(agent.key),
+    // All steps that it may rise by: a step taken needs no restart.
+    policies: graduatedPolicies(agent.policy),
+    ...signerSafeOf(agent),
+    ...(agent.evacuateTo === null ? {} : { evacuateTo: agent.evacuateTo }),
+  }))
+
+/** Keys that have to be in the keystore, by label. */
+export const keystoreLabels = (agents: readonly AgentConfig[]): readonly string[] =>
+  agents.filter((agent) => needsKey(agent) && agent.key.kind === 'keystore').map(({ id }) => id)
+
+function keyOf(key: KeyConfig): SignerAccount['key'] {
+  switch (key.kind) {
+    case 'keystore':
+      return { kind: 'stored' }
+    case 'remote': {
+      const { kind, url, address, dialect } = key
+      return { kind, url, address, ...(dialect === undefined ? {} : { dialect }) }
+    }
+    case 'kms': {
+      const { kind, keyId, region, address } = key
+      return {
+        kind,
+        keyId,
+        ...(region === undefined ? {} : { region }),
+        ...(address === undefined ? {} : { address }),
+      }
+    }
+  }
+}
