@@ -26,14 +26,16 @@ import {
   verdict,
 } from './journalFixture.ts'
 
-const keys = [1, 2, 3, 4].map((n) => privateKeyToAccount(`0x${String(n).repeat(64)}`))
-const [ann, bob, cat, stranger] = keys as [
+/** Three owners, and somebody else. */
+export const signers = [1, 2, 3, 4].map((n) => privateKeyToAccount(`0x${String(n).repeat(64)}`))
+const [ann, bob, cat, stranger] = signers as [
   PrivateKeyAccount,
   PrivateKeyAccount,
   PrivateKeyAccount,
   PrivateKeyAccount,
 ]
-const NOW = 1_700_000_000n
+/** When requests are made, in chain time. */
+export const NOW = 1_700_000_000n
 
 const position = {
   totalCollateral: usd(8n),
@@ -85,7 +87,8 @@ export function requestOf(
   }
 }
 
-const signBy = (owner: PrivateKeyAccount, request: ApprovalRequest): Promise<Hex> =>
+/** An owner's signature over a request. */
+export const signBy = (owner: PrivateKeyAccount, request: ApprovalRequest): Promise<Hex> =>
   owner.signTypedData(approvalTypedData(request.plan, approvalOf(request)))
 
 /**

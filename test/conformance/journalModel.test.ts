@@ -56,6 +56,7 @@ async function readAll(journal: Journal, { actors }: World) {
     agents.push({
       history: await journal.history(agent, account, 3n),
       state: await journal.tradingState(agent, account),
+      goodSince: await journal.goodSince(agent, account, ['COOLDOWN']),
     })
   const accounts = []
   for (const account of ACCOUNTS)
@@ -72,6 +73,8 @@ async function readAll(journal: Journal, { actors }: World) {
     inFlight: (await journal.inFlight()).map(({ id }) => id),
     settled: (await journal.settledFrom(122n)).map(({ id }) => id),
     open: (await journal.openIntents()).map(({ id }) => id),
+    approvals: await journal.approvals(),
+    waiting: (await journal.approvals('waiting')).map(({ id }) => id),
     counts: await journal.counts(),
     ofOne: (await journal.attempts(actors[0]?.agent)).map(({ id }) => id),
   }

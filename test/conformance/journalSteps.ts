@@ -12,6 +12,7 @@ import type {
 } from '../../runtime/core/journal.ts'
 import { planHash } from '../../runtime/core/lifecycle.ts'
 import { usd } from '../../runtime/core/units.ts'
+import { NOW, requestOf, signBy, signers } from './journalApprovals.ts'
 import {
   type Actor,
   action,
@@ -26,6 +27,7 @@ import {
   inLedger,
   mined,
   nothing,
+  planOf,
   runOf,
   verdict,
 } from './journalFixture.ts'
@@ -79,6 +81,18 @@ const idAt = (known: readonly AttemptRecord[], pick: number): AttemptId =>
 const withEmptyPlan = (attempt: PreparedAttempt, intent: IntentId): PreparedAttempt => {
   const plan = emptyPlan(intent, attempt.account)
   return { ...attempt, plan, planHash: planHash(plan), expected: null }
+}
+
+/** A plan that a person may be asked about: few, so that signatures meet, and now and then another of the same intent. */
+const asked = fc.tuple(
+  fc.constantFrom(0, 1),
+  fc.constantFrom(2, 3),
+  fc.oneof({ weight: 5, arbitrary: fc.constant(1n) }, fc.constant(2n)),
+)
+const requestAt = (world: World, [n, number, gasLimit]: readonly [number, number, bigint]) => {
+  const actor = actorOf(world, n)
+  const { intent } = runOfWorld(world, n, number)
+  return requestOf(intent, actor, { plan: { ...planOf(intent, actor.account), gasLimit } })
 }
 
 const settlement: fc.Arbitrary<Settlement> = fc.oneof(
@@ -210,6 +224,33 @@ export function modelSteps<C>(make: (name: string, step: Step) => C): readonly f
     }),
   ]
 
+  const asking = [
+    command('requestApproval', fc.tuple(asked, reserved), (of, amount) => (world) => {
+      const request = { ...requestAt(world, of), reserved: amount }
+      return ({ journal }) => journal.requestApproval(request)
+    }),
+    command(
+      'addApproval',
+      fc.tuple(asked, fc.constantFrom(...signers), fc.constantFrom(NOW, NOW + 1n, NOW + 3_600n)),
+      (of, signer, at) => (world) => {
+        const request = requestAt(world, of)
+        return async ({ journal }) => journal.addApproval(request.id, await signBy(signer, request), at)
+      },
+    ),
+    command(
+      'endApproval',
+      fc.tuple(
+        asked,
+        fc.constantFrom('rejected' as const, 'expired' as const, 'void' as const),
+        fc.string({ unit: 'binary' }),
+      ),
+      (of, end, reason) => (world) => {
+        const { id } = requestAt(world, of)
+        return ({ journal }) => journal.endApproval(id, end, reason)
+      },
+    ),
+  ]
+
   const rest = [
     command(
       'fill',
@@ -324,5 +365,17 @@ export function modelSteps<C>(make: (name: string, step: Step) => C): readonly f
     ),
   ]
   // Steps that bring an intent on come more often than those that end it, or hardly any would get far.
-  return [...rest, ...onTheWay, ...onTheWay, ...forward, ...forward, ...forward, ...forward, ...forward]
+  return [
+    ...rest,
+    ...asking,
+    ...asking,
+    ...asking,
+    ...onTheWay,
+    ...onTheWay,
+    ...forward,
+    ...forward,
+    ...forward,
+    ...forward,
+    ...forward,
+  ]
 }
