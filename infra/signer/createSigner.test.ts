@@ -32,13 +32,14 @@ const DAY = 86_400n
 /** A signer under one policy, with a clock that the test turns and a past that outlives it. */
 async function setUp(limits: Partial<PolicyFile> = {}, orders?: CreateSignerParameters['orders']) {
   const policy = policyOf(limits)
-  const clock = { now: START }
+  const clock = { now: START, uptime: 0 }
   const history = createSigningHistory()
   const start = (): Signer =>
     memorySigner({
       book,
       accounts: [{ label: 'one', key: { kind: 'derived', seed: '1' }, policies: [policy] }],
       now: () => clock.now,
+      uptime: () => clock.uptime,
       history,
       ...(orders === undefined ? {} : { orders }),
     })
@@ -98,6 +99,20 @@ describe('allowances', () => {
     clock.now = START + 1n
     await expect(signer.sign(ask(transfer('1')))).rejects.toEqual(overAllowance)
     clock.now = START + 2n * DAY - 1n
+    await expect(signer.sign(ask(transfer('1')))).rejects.toEqual(overAllowance)
+  })
+
+  test('are not held for ever by one that was years ahead: what the process runs counts from there', async () => {
+    const { clock, start, ask } = await setUp({ allowances: { USDC: '10', native: '100' } })
+    clock.now = START + 10_000n * DAY
+    await start().sign(ask(transfer('10')))
+    clock.now = START
+    const signer = start()
+    await expect(signer.sign(ask(transfer('1')))).rejects.toEqual(overAllowance)
+    clock.uptime += Number(DAY) * 1_000 - 1
+    await expect(signer.sign(ask(transfer('1')))).rejects.toEqual(overAllowance)
+    clock.uptime += 1
+    await signer.sign(ask(transfer('10')))
     await expect(signer.sign(ask(transfer('1')))).rejects.toEqual(overAllowance)
   })
 

@@ -44,6 +44,8 @@ export type CreateSignerParameters = {
   readonly append: (entry: LedgerEntry) => void
   /** Seconds since 1970. */
   readonly now: () => bigint
+  /** Milliseconds that the process has run, by a clock that nobody can set. Absent: it is not known. */
+  readonly uptime?: () => number
   /** What the owner ordered. @throws when nobody can tell, and then nothing is signed. */
   readonly orders: Pick<OwnerOrders, 'stateFor' | 'evacuates'>
 }
@@ -54,16 +56,23 @@ export type CreateSignerParameters = {
  * find a nonce free.
  */
 export function createSigner(parameters: CreateSignerParameters): Signer {
-  const { book, accounts, history, append, now, orders } = parameters
+  const { book, accounts, history, append, now, uptime = () => 0, orders } = parameters
   // By the version that plans carry. Nobody hands the signer such a policy: it derives them itself.
   const evacuations = new Map(accounts.map((keyed) => [keyed, evacuationsOf(keyed, book)] as const))
   let last: Promise<unknown> = Promise.resolve()
-  let latest = 0n
+  /** The latest time that was seen, and how long the process had run by then. */
+  let latest = { time: 0n, at: uptime() }
 
-  /** A clock that is put back frees no allowance and revives no approval. */
+  /**
+   * A clock that is put back frees no allowance and revives no approval. Nor does one that was ahead, be it by years,
+   * hold allowances for ever: from the latest time on, what this process runs counts.
+   */
   function currentTime(): bigint {
-    latest = [now(), history.latest()].reduce((most, time) => (time > most ? time : most), latest)
-    return latest
+    const at = uptime()
+    const since = latest.time + BigInt(Math.floor((at - latest.at) / 1_000))
+    const time = [now(), history.latest()].reduce((most, other) => (other > most ? other : most), since)
+    if (time > since) latest = { time, at }
+    return time
   }
 
   async function signNow(request: SignRequest): Promise<SignedTransaction> {

@@ -58,6 +58,7 @@ export async function startSigner(parameters: StartParameters): Promise<RunningS
         history: ledger.history,
         append: ledger.append,
         now: () => BigInt(Math.floor(Date.now() / 1_000)),
+        uptime: () => performance.now(),
         orders: openOrders(directory),
       }),
       started: {

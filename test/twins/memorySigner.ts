@@ -12,6 +12,8 @@ export type MemorySignerParameters = {
   readonly accounts: readonly SignerAccount[]
   /** Seconds since 1970. Default: the system's clock; a test with a clock of its own hands that. */
   readonly now?: () => bigint
+  /** Milliseconds that its process has run. Default: it is not known. */
+  readonly uptime?: () => number
   /**
    * What was signed before. Handed from one signer to the next it is what a ledger is to a process: it outlives a
    * restart. Default: nothing.
@@ -31,7 +33,14 @@ export type MemorySignerParameters = {
  * const signer = start() // and after a crash, start() again: it knows what was signed
  */
 export function memorySigner(parameters: MemorySignerParameters): Signer {
-  const { book, accounts, now = systemTime, history = createSigningHistory(), orders = noOrders } = parameters
+  const {
+    book,
+    accounts,
+    now = systemTime,
+    uptime,
+    history = createSigningHistory(),
+    orders = noOrders,
+  } = parameters
   return createSigner({
     book,
     accounts: accounts.map(({ label, key, policies, safe, evacuateTo }) => {
@@ -49,6 +58,7 @@ export function memorySigner(parameters: MemorySignerParameters): Signer {
     // The signer itself adds to the history what it has signed: here that is all there is to outlive it.
     append: () => {},
     now,
+    ...(uptime === undefined ? {} : { uptime }),
     orders,
   })
 }
