@@ -1,4 +1,12 @@
-import { appendFileSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -70,6 +78,16 @@ describe('the orders of an owner', () => {
     expect(openOrders(directory).stateFor({ account })).toBe('halted')
     say('all', 'active')
     expect(openOrders(directory).stateFor({ account })).toBe('active')
+  })
+
+  it('survive a line that was cut off anywhere', () => {
+    say({ agent: guardian }, 'halted')
+    const line = readFileSync(file(), 'utf8').trimEnd()
+    for (let length = 1; length < line.length; length++) {
+      writeFileSync(file(), line.slice(0, length), { mode: 0o600 })
+      say({ account }, 'reducing')
+      expect(openOrders(directory).stateFor({ account }), line.slice(0, length)).toBe('reducing')
+    }
   })
 
   it.each([

@@ -115,7 +115,9 @@ export function giveOwnerOrder(directory: string, order: Omit<OwnerOrder, 'at'>)
     const torn = !isNew && !readFileSync(path, 'utf8').endsWith('\n')
     const fd = openSync(path, 'a', 0o600)
     try {
-      writeSync(fd, `${torn ? '\n' : ''}${JSON.stringify(given)}\n`)
+      const line = Buffer.from(`${torn ? '\n' : ''}${JSON.stringify(given)}\n`)
+      // A disk that is nearly full takes a part, and says of the rest that there is no room.
+      for (let written = 0; written < line.length; ) written += writeSync(fd, line, written)
       fsyncSync(fd)
     } finally {
       closeSync(fd)
@@ -174,7 +176,17 @@ function parseLine(raw: string): OwnerOrder | null {
   }
 }
 
-const isTorn = (raw: string): boolean => raw.startsWith('{') && !raw.endsWith('}')
+/** Whether it is the beginning of an object, and no more: its outermost brace is never closed. */
+function isTorn(raw: string): boolean {
+  const structure = raw.replace(/"(?:[^"\\]|\\.)*(?:"|\\?$)/g, '')
+  let depth = 0
+  for (const char of structure) {
+    if (char === '{') depth += 1
+    else if (char === '}') depth -= 1
+    if (depth === 0) return false
+  }
+  return depth > 0
+}
 
 const keyOf = (whom: TradingScope): string =>
   whom === 'all' ? 'all' : 'agent' in whom ? `agent ${whom.agent}` : `account ${whom.account.toLowerCase()}`
