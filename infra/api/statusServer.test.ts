@@ -4,8 +4,11 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { ApprovalClosedError } from '../../runtime/core/approvalRecords.ts'
 import { RialtoError } from '../../runtime/core/errors.ts'
 import { agentId } from '../../runtime/core/ids.ts'
+import { type ApprovalDesk, UnknownApprovalError } from '../approvals/desk.ts'
+import { fetchApprovals, sendRejection, sendSignature } from './approvals.ts'
 import { fetchStatus, sendOrder } from './client.ts'
 import { readRuntimeFile, removeRuntimeFile, writeRuntimeFile } from './runtimeFile.ts'
 import type { Status, TradingOrder } from './status.ts'
@@ -190,5 +193,51 @@ describe('the runtime file', () => {
     const file = join(folder, 'file')
     writeFileSync(file, '')
     await expect(readRuntimeFile(file)).rejects.toMatchObject({ code: 'DIRECTORY_UNUSABLE' })
+  })
+})
+
+describe('what people are asked', () => {
+  const id = `0x${'ab'.repeat(32)}` as const
+  const nothing: ApprovalDesk = {
+    list: async () => [],
+    approve: async (asked) => {
+      throw new UnknownApprovalError(asked)
+    },
+    reject: async (asked) => {
+      throw new ApprovalClosedError(asked, 'it is expired')
+    },
+  }
+
+  it('is listed, and refusals keep their code and what to do', async () => {
+    await serve({ approvals: nothing })
+    expect(await fetchApprovals(folder, true)).toEqual([])
+    await expect(sendSignature(folder, id, '0x00')).rejects.toMatchObject({
+      code: 'UNKNOWN_APPROVAL',
+      fix: expect.stringMatching(/approvals list/),
+    })
+    await expect(sendRejection(folder, id, 'no')).rejects.toMatchObject({
+      code: 'APPROVAL_CLOSED',
+      message: expect.stringMatching(/it is expired/),
+    })
+  })
+
+  it('is no page where nothing runs, or nobody has a desk', async () => {
+    expect(await fetchApprovals(folder, false)).toBeNull()
+    expect(await sendRejection(folder, id, 'no')).toBeNull()
+    await serve()
+    await expect(fetchApprovals(folder, false)).rejects.toMatchObject({ code: 'RUNTIME_ANSWER' })
+  })
+
+  it.each([
+    [`/approvals/${id}/signatures`, '{}'],
+    [`/approvals/${id}/signatures`, '{'],
+    [`/approvals/${id}/signatures`, '{"signature":"0x00","more":1}'],
+    ['/approvals/0x12/signatures', '{"signature":"0x00"}'],
+    [`/approvals/${id}/rejection`, '{"reason":7}'],
+    [`/approvals/${id}/rejection`, JSON.stringify({ reason: 'x'.repeat(201) })],
+  ])('takes no malformed answer: %s %s', async (path, body) => {
+    const { url, token } = await serve({ approvals: nothing })
+    const headers = { authorization: `Bearer ${token}` }
+    expect((await fetch(url + path, { method: 'POST', body, headers })).status).toBe(400)
   })
 })

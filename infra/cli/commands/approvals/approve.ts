@@ -20,7 +20,6 @@ import {
   atDesk,
   findApproval,
   findBook,
-  signatureText,
   summary,
 } from './openApprovals.ts'
 import { renderRequest } from './render.ts'
@@ -65,7 +64,7 @@ export function approveCommand(terminal: Terminal): Command {
     if (key !== undefined && options.json !== true)
       terminal.note(`${renderRequest(view, await findBook(options, view))}\n`)
     const signed =
-      signature === undefined ? await signWith(key ?? '', view, options) : signatureText(signature)
+      signature === undefined ? await signWith(key ?? '', view, options) : (signature.trim() as Hex)
     const { approval, changed } = await atDesk(options, (desk) => desk.approve(view.record.id, signed))
     if (options.json === true) return terminal.out(JSON.stringify({ ...summary(approval), changed }))
     const { record } = approval

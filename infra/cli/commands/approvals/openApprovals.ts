@@ -1,9 +1,7 @@
 import type { Command } from 'commander'
-import type { Hex } from 'viem'
 import type { AddressBook } from '../../../../runtime/core/addressBook.ts'
 import { approvalOf } from '../../../../runtime/core/approvalRecords.ts'
 import { InvalidInputError, InvariantError } from '../../../../runtime/core/errors.ts'
-import type { Hash } from '../../../../runtime/core/ids.ts'
 import { planHash } from '../../../../runtime/core/lifecycle.ts'
 import { fetchApprovals, sendRejection, sendSignature } from '../../../api/approvals.ts'
 import { type Answered, type ApprovalDesk, openDesk, UnknownApprovalError } from '../../../approvals/desk.ts'
@@ -126,9 +124,6 @@ export function summary({ record, intent, reason }: ApprovalView) {
     signedBy: signatures.map(({ signer, signedAt }) => ({ signer, signedAt: Number(signedAt) })),
     endedBecause: record.reason,
     agentSays: reason,
-    effectsHash: approvalOf(record).effectsHash as Hash,
+    effectsHash: approvalOf(record).effectsHash,
   }
 }
-
-/** @example signatureText(' 0xab… ') // '0xab…' */
-export const signatureText = (text: string): Hex => text.trim() as Hex
