@@ -12,6 +12,7 @@ const commands: ReadonlyMap<string, CommandLoader> = new Map<string, CommandLoad
   ['halt', async () => (await import('./commands/halt.ts')).haltCommand],
   ['resume', async () => (await import('./commands/halt.ts')).resumeCommand],
   ['approvals', async () => (await import('./commands/approvals/index.ts')).approvalsCommand],
+  ['evacuate', async () => (await import('./commands/evacuate.ts')).evacuateCommand],
   ['wallet', async () => (await import('./commands/wallet/index.ts')).walletCommand],
   ['signer', async () => (await import('./commands/signer.ts')).signerCommand],
   ['protect', async () => (await import('./commands/protect.ts')).protectCommand],

@@ -64,21 +64,20 @@ export function evacuationPolicy(policy: Policy, book: AddressBook, destination:
   return Object.freeze({ ...derived, version: policyVersion(derived) })
 }
 
-/**
- * @throws {InvalidInputError} when the destination is a contract of the address book, or the account itself.
- */
-export function requireDestination(destination: Address, book: AddressBook, account?: Address): void {
+/** Why nothing should be evacuated to an address, as the rest of a sentence; null when nothing speaks against it. */
+export function evacuationFault(destination: Address, book: AddressBook, account?: Address): string | null {
+  if (BigInt(destination) === 0n) return 'is the zero address'
+  if (account !== undefined && isAddressEqual(destination, account))
+    return 'is the account that would be evacuated'
   const known = knownContract(destination, book)
-  const why =
-    known !== null
-      ? `is the contract ${known.name}, from which nobody could take anything back`
-      : account !== undefined && isAddressEqual(destination, account)
-        ? 'is the account that is evacuated'
-        : BigInt(destination) === 0n
-          ? 'is the zero address'
-          : null
-  if (why === null) return
-  throw new InvalidInputError(`Funds cannot be evacuated to ${destination}: it ${why}.`, {
+  return known === null ? null : `is the contract ${known.name}, which would give nothing back`
+}
+
+/** @throws {InvalidInputError} when {@link evacuationFault} finds one. */
+export function requireDestination(destination: Address, book: AddressBook, account?: Address): void {
+  const fault = evacuationFault(destination, book, account)
+  if (fault === null) return
+  throw new InvalidInputError(`Funds cannot be evacuated to ${destination}: it ${fault}.`, {
     code: 'EVACUATION_DESTINATION',
     fix: 'Set evacuateTo to an account whose key the owner holds.',
     details: { destination },

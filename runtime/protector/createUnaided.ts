@@ -1,44 +1,28 @@
-import type { Address, Hex } from 'viem'
-import type { AddressBook } from '../core/addressBook.ts'
+import type { Hex } from 'viem'
 import { describeError, RialtoError } from '../core/errors.ts'
-import { type AgentId, attemptId, type Hash, intentId, runId } from '../core/ids.ts'
+import { attemptId, type Hash } from '../core/ids.ts'
 import type { Action } from '../core/intent.ts'
 import { type Plan, planHash } from '../core/lifecycle.ts'
 import type { Chain, LedgerAttempt, Logger, Signer } from '../core/ports.ts'
 import type { BlockRef, Snapshot } from '../core/snapshot.ts'
 import { type Usd, usd } from '../core/units.ts'
-import { type DenialCode, denials, type TradingState, type Verdict } from '../core/verdict.ts'
-import type { GuardContext } from '../guards/guard.ts'
-import { judgeEffect, judgeIntent } from '../guards/index.ts'
-import type { Policy } from '../guards/policy.ts'
 import { reservedSpend } from '../stages/measure.ts'
-import { simulate } from '../stages/simulate.ts'
+import { type Denied, type PreparationOptions, preparePlan } from './preparePlan.ts'
 
-export type UnaidedOptions = {
+export type UnaidedOptions = PreparationOptions & {
   readonly chain: Chain
   /** It holds no lease, because what would grant one may be down. */
   readonly signer: Pick<Signer, 'sign' | 'signedFrom'>
   readonly logger: Logger
-  readonly book: AddressBook
-  /** Under whose name its intents are made: no block may have two runs of one name. */
-  readonly name: AgentId
-  /** Whose account it is. */
-  readonly agent: AgentId
-  readonly account: Address
-  readonly policy: Policy
-  /** What the guards are told of the owner's orders, once whoever drives it has obeyed them. */
-  readonly tradingState: TradingState
-  readonly blockSeconds: bigint
-  explainRevert(data: Hex): string
 }
 
 /** The lowest nonce that the chain has not used, and what was signed for it, in the order it was signed. */
 export type Turn = { readonly nonce: bigint; readonly rivals: readonly LedgerAttempt[] }
 
-/** What came of an intent. `codes` are the guards' that denied it; none where the simulation or the signer refused. */
+/** What came of an intent. */
 export type Deed =
   | { readonly kind: 'acted'; readonly plan: Plan; readonly hash: Hash; readonly outcome: string }
-  | { readonly kind: 'denied'; readonly reason: string; readonly codes: readonly DenialCode[] }
+  | Denied
 
 /** Carries out intents with a chain and a signer alone. */
 export type Unaided = {
@@ -65,24 +49,18 @@ export function createUnaided(options: UnaidedOptions): Unaided {
   const spends: { readonly at: bigint; readonly reserved: Usd }[] = []
 
   async function act(snapshot: Snapshot, action: Action, { nonce, rivals }: Turn): Promise<Deed> {
-    const context = contextOf(snapshot)
-    const first = judgeIntent(context, action)
-    if (!first.allowed) return denied(first)
-    const { block } = snapshot
-    const id = intentId(runId(options.name, block.hash))
-    const record = { id, agent: options.agent, account, action }
-    const earlier = rivals.map(({ plan }) => plan)
-    const simulation = await simulate(options, record, snapshot, policy, earlier)
-    if (!simulation.ok) return { kind: 'denied', reason: simulation.reason, codes: [] }
-    const verdict = judgeEffect(context, action, simulation.plan)
-    if (!verdict.allowed) return denied(verdict)
-
-    const { hash: _hash, effects, ...plan } = simulation.plan
+    const { timestamp } = snapshot.block
+    const prepared = await preparePlan(options, snapshot, action, {
+      fees: rivals.map(({ plan }) => plan),
+      spent: spentSince(timestamp - BigInt(policy.spend.windowSeconds)),
+    })
+    if (prepared.kind === 'denied') return prepared
+    const { hash: _hash, effects, ...plan } = prepared.plan
     // Counted before it is asked for: whether an answer that is lost was a signature, nobody knows.
-    spends.push({ at: block.timestamp, reserved: reservedSpend(plan, effects, snapshot, book) })
+    spends.push({ at: timestamp, reserved: reservedSpend(plan, effects, snapshot, book) })
     try {
       const signed = await signer.sign({
-        attemptId: attemptId(id, 1),
+        attemptId: attemptId(prepared.intentId, 1),
         plan,
         planHash: planHash(plan),
         nonce,
@@ -107,19 +85,8 @@ export function createUnaided(options: UnaidedOptions): Unaided {
     }
   }
 
-  /** The guards' view. What others spent is not known here; the signer counts everything. */
-  function contextOf(snapshot: Snapshot): GuardContext {
-    const since = snapshot.block.timestamp - BigInt(policy.spend.windowSeconds)
-    const spent = spends.reduce((sum, { at, reserved }) => (at >= since ? sum + reserved : sum), 0n)
-    return {
-      policy,
-      book,
-      snapshot,
-      account,
-      tradingState: options.tradingState,
-      history: { spent: usd(spent), inFlight: 0, inert: 0, lastActionAt: null, peakEquity: null },
-    }
-  }
+  const spentSince = (since: bigint): Usd =>
+    usd(spends.reduce((sum, { at, reserved }) => (at >= since ? sum + reserved : sum), 0n))
 
   return {
     async turn(head) {
@@ -134,11 +101,3 @@ export function createUnaided(options: UnaidedOptions): Unaided {
     send,
   }
 }
-
-const denied = (verdict: Verdict): Deed => ({
-  kind: 'denied',
-  reason: denials(verdict)
-    .map(({ message }) => message)
-    .join(' '),
-  codes: denials(verdict).flatMap(({ code }) => (code === null ? [] : [code])),
-})

@@ -3,8 +3,6 @@ import { join } from 'node:path'
 import { Command, Option } from 'commander'
 import { type Address, getAddress, isAddress } from 'viem'
 import { describeError, InvalidInputError, RialtoError } from '../../../runtime/core/errors.ts'
-import { agentId } from '../../../runtime/core/ids.ts'
-import type { TradingScope } from '../../../runtime/core/journal.ts'
 import type { TradingState } from '../../../runtime/core/verdict.ts'
 import { sendOrder } from '../../api/client.ts'
 import { giveOrder } from '../../api/giveOrder.ts'
@@ -16,6 +14,7 @@ import { holdDirectory } from '../../directory.ts'
 import { giveOwnerOrder } from '../../orders/ownerOrders.ts'
 import { openStore } from '../../store/openStore.ts'
 import type { Terminal } from '../terminal.ts'
+import { scopeOf } from './scope.ts'
 
 type Options = { agent?: string; account?: string; reduceOnly?: boolean; config?: string; json?: boolean }
 
@@ -81,15 +80,6 @@ async function order(terminal: Terminal, state: TradingState, options: Options):
   for (const { id, tradingState } of answer?.agents ?? [])
     if (account === null && (agent === null || agent === id) && tradingState !== state)
       terminal.out(`${id} is still ${tradingState}, by another order: rialto resume takes all of them back.`)
-}
-
-function scopeOf({ agent, account }: Options): TradingScope {
-  if (agent !== undefined) return { agent: agentId(agent) }
-  if (account === undefined) return 'all'
-  if (isAddress(account)) return { account: getAddress(account) }
-  throw new InvalidInputError(`"${account}" is no address, or its checksum is wrong.`, {
-    fix: 'Copy it again, or leave --account out to mean all of them.',
-  })
 }
 
 /** Nothing may ever have been started in the folder. */

@@ -1,0 +1,131 @@
+import type { Address } from 'viem'
+import type { AddressBook } from '../../runtime/core/addressBook.ts'
+import { describeError, RialtoError } from '../../runtime/core/errors.ts'
+import type { Chain, Logger, Signer } from '../../runtime/core/ports.ts'
+import {
+  createEvacuation,
+  type EvacuationOptions,
+  type EvacuationProgress,
+} from '../../runtime/evacuation/createEvacuation.ts'
+import type { Remainder } from '../../runtime/evacuation/nextStep.ts'
+import { evacuationPolicy } from '../../runtime/guards/evacuation.ts'
+import { decodeRevert } from '../chain/decodeRevert.ts'
+import { watchHeads } from '../chain/watchHeads.ts'
+import type { AgentConfig } from '../config/loadConfig.ts'
+import type { OwnerOrders } from '../orders/ownerOrders.ts'
+
+/** An account to evacuate: whose agent's it is, and where everything goes. */
+export type Evacuee = {
+  readonly config: AgentConfig
+  readonly account: Address
+  readonly destination: Address
+}
+
+/** How the evacuation of an account ended. */
+export type EvacuationEnd = {
+  readonly evacuee: Evacuee
+  /** Null: nothing of value is left. Else why it stopped before that. */
+  readonly stopped: string | null
+  readonly remains: readonly Remainder[]
+}
+
+export type RunEvacuationOptions = {
+  readonly chain: Chain
+  readonly signer: Pick<Signer, 'sign' | 'signedFrom'>
+  readonly orders: Pick<OwnerOrders, 'evacuates'>
+  readonly book: AddressBook
+  readonly evacuees: readonly Evacuee[]
+  readonly blockSeconds: number
+  /** Blocks in which an account makes no progress before it is given up. */
+  readonly patience: number
+  readonly logger: Logger
+  readonly signal: AbortSignal
+  onProgress?(block: bigint, evacuee: Evacuee, progress: EvacuationProgress): void
+  /** Told of what keeps it from looking; it goes on. */
+  onError?(error: RialtoError): void
+}
+
+/** What the evacuation of an account goes by, but for what only acting needs. */
+export const evacuationOf = (
+  { config, account, destination }: Evacuee,
+  { chain, book, blockSeconds }: Pick<RunEvacuationOptions, 'chain' | 'book' | 'blockSeconds'>,
+): Omit<EvacuationOptions, 'signer' | 'isOrdered' | 'logger'> => ({
+  chain,
+  book,
+  agent: config.id,
+  account,
+  policy: evacuationPolicy(config.policy, book, destination),
+  spenders: [],
+  blockSeconds: BigInt(blockSeconds),
+  explainRevert: decodeRevert,
+})
+
+/**
+ * Evacuates accounts block by block, until each has nothing of value left, makes no progress any more, or the signal
+ * aborts. An account that cannot be looked at is said and looked at again in the next block; it keeps none waiting.
+ *
+ * @throws {RialtoError} whatever the chain says that is not retryable.
+ */
+export async function runEvacuation(options: RunEvacuationOptions): Promise<readonly EvacuationEnd[]> {
+  const { chain, logger, signer } = options
+  const open = new Map(
+    options.evacuees.map((evacuee) => {
+      const { config, account } = evacuee
+      const isOrdered = () => options.orders.evacuates({ agent: config.id, account })
+      const evacuation = createEvacuation({ ...evacuationOf(evacuee, options), signer, logger, isOrdered })
+      const state = { evacuation, idle: 0 }
+      return [evacuee, state] as const
+    }),
+  )
+  const ends: EvacuationEnd[] = []
+  const end = (evacuee: Evacuee, stopped: string | null, remains: readonly Remainder[]) => {
+    open.delete(evacuee)
+    ends.push({ evacuee, stopped, remains })
+  }
+  const heads = watchHeads(chain, {
+    signal: options.signal,
+    pollInterval: Math.min(options.blockSeconds * 250, 2_000),
+    onError: (error) => {
+      logger.warn({ error: error.toLine() }, 'the evacuation cannot see the chain')
+      options.onError?.(error)
+    },
+  })
+  for await (const { head } of heads) {
+    for (const [evacuee, state] of [...open]) {
+      let idle: string
+      let remains: readonly Remainder[] = []
+      try {
+        const progress = await state.evacuation.atHead(head)
+        logger.warn({ ...told(evacuee, progress), block: head.number.toString() }, 'evacuation')
+        options.onProgress?.(head.number, evacuee, progress)
+        if (progress.kind === 'ended') end(evacuee, 'the order to evacuate does not hold any more', [])
+        else if (progress.kind === 'done') end(evacuee, null, progress.remains)
+        else if (progress.kind === 'denied' && progress.codes.includes('GAS_UNAFFORDABLE'))
+          end(evacuee, `${progress.reason} Send it some, and run this again`, [])
+        const isIdle = progress.kind === 'denied' || progress.kind === 'waiting'
+        state.idle = isIdle ? state.idle + 1 : 0
+        idle = progress.kind === 'denied' ? progress.reason : 'nothing more can be done for now'
+        if (progress.kind === 'waiting') remains = progress.remains
+      } catch (error) {
+        if (!(error instanceof RialtoError) || !error.retryable) throw error
+        logger.error({ agent: evacuee.config.id, error: describeError(error) }, 'no step in this block')
+        options.onError?.(error)
+        state.idle += 1
+        idle = describeError(error)
+      }
+      if (open.has(evacuee) && state.idle > options.patience)
+        end(evacuee, `no progress in ${options.patience} blocks: ${idle}`, remains)
+    }
+    if (open.size === 0) return ends
+  }
+  for (const [evacuee] of [...open]) end(evacuee, 'it was interrupted; run it again to go on', [])
+  return ends
+}
+
+const told = ({ config, account }: Evacuee, progress: EvacuationProgress): object => ({
+  agent: config.id,
+  account,
+  kind: progress.kind,
+  ...('reason' in progress ? { reason: progress.reason } : {}),
+  ...('hash' in progress ? { hash: progress.hash } : {}),
+})
