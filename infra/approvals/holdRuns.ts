@@ -68,14 +68,23 @@ export function holdRuns({
   checkpointer,
   logger,
 }: {
-  readonly journal: Pick<Journal, 'approvals' | 'intent'>
+  readonly journal: Pick<Journal, 'approval' | 'approvals' | 'intent'>
   readonly checkpointer: BaseCheckpointSaver
   readonly logger: Pick<Logger, 'warn'>
 }): HeldRuns {
   const graph = createApprovalGraph(checkpointer)
   const thread = (intent: IntentId) => ({ configurable: { thread_id: intent }, durability: 'sync' }) as const
-  /** Requests that nothing can come of any more, and whose run was let go of. */
-  const over = new Set<Hash>()
+  /** Requests whose run is held. Null before the first look, which is at all that an earlier process may have held. */
+  let holding: Set<Hash> | null = null
+
+  /** What waits, and what waited when it was looked at last: not all that ever was. */
+  async function changed(): Promise<readonly ApprovalRecord[]> {
+    if (holding === null) return journal.approvals()
+    const waiting = await journal.approvals('waiting')
+    const gone = [...holding].filter((id) => !waiting.some((record) => record.id === id))
+    const ended = await Promise.all(gone.map((id) => journal.approval(id)))
+    return [...waiting, ...ended.filter((record) => record !== null)]
+  }
 
   async function heldFor(intent: IntentId): Promise<HeldFor | null> {
     const { tasks } = await graph.getState(thread(intent))
@@ -83,21 +92,22 @@ export function holdRuns({
     return (held?.value as HeldFor | undefined) ?? null
   }
 
-  async function followOne(record: ApprovalRecord): Promise<void> {
+  /** @returns whether its run is held now */
+  async function followOne(record: ApprovalRecord): Promise<boolean> {
     const { id, intentId, agent, expiresAt } = record
     const intent = await journal.intent(intentId)
     const held = await heldFor(intentId)
     if (isWaiting(record) && intent?.status === 'proposed') {
-      if (held?.planHash === id) return
+      if (held?.planHash === id) return true
       const request: HeldFor = { planHash: id, agent, expiresAt: expiresAt.toString() }
       await graph.invoke({ heldFor: request, decision: null }, thread(intentId))
-      return
+      return true
     }
     if (held?.planHash === id) {
       const decision: Decision = record.status === 'pending' ? 'void' : record.status
       await graph.invoke(new Command({ resume: { decision } }), thread(intentId))
     }
-    over.add(id)
+    return false
   }
 
   return {
@@ -110,7 +120,9 @@ export function holdRuns({
       try {
         // A tracer would hear the graph.
         silenceTracing()
-        for (const record of await journal.approvals()) if (!over.has(record.id)) await followOne(record)
+        const held = new Set<Hash>()
+        for (const record of await changed()) if (await followOne(record)) held.add(record.id)
+        holding = held
       } catch (error) {
         logger.warn({ error: describeError(error) }, 'the checkpoints of what a person decides lag behind')
       }

@@ -73,8 +73,7 @@ const signBy = (owner: PrivateKeyAccount, request: ApprovalRecord): Promise<Hex>
   owner.signTypedData(approvalTypedData(request.plan, approvalOf(request)))
 
 async function hold(engine: Engine, head: BlockRef): Promise<ApprovalRecord> {
-  const { outcome } = await engine.act(head, engine.runtime)
-  expect(outcome, JSON.stringify(engine.logger.lines)).toBe('held')
+  expect((await engine.act(head, engine.runtime)).outcome).toBe('held')
   const requests = await engine.runtime.journal.approvals('waiting')
   expect(requests).toHaveLength(1)
   return requests[0] as ApprovalRecord
@@ -164,9 +163,8 @@ describe('a plan that a person is asked about', () => {
     await engine.actors.mineBlock({ timestamp: request.expiresAt })
     const late = await signBy(bob, request)
     const head = await chain.head()
-    await expect(journal.addApproval(request.id, late, head.timestamp)).rejects.toMatchObject({
-      code: 'APPROVAL_CLOSED',
-    })
+    const tooLate = journal.addApproval(request.id, late, head.timestamp)
+    await expect(tooLate).rejects.toMatchObject({ code: 'APPROVAL_CLOSED' })
     expect(await takeUp(engine, request, head)).toBe('expired')
     expect(await journal.approval(request.id)).toMatchObject({
       status: 'expired',
@@ -361,7 +359,7 @@ describe('what waits for a person', () => {
     // Its own turn: it does not wait for itself, and is counted once.
     expect(await spentFor({ request })).toMatchObject({ spent: 0n, inFlight: 0, inert: 0 })
 
-    const guardian = engine.guardian
+    const { guardian } = engine
     const next = await engine.mine()
     const run = await decide(runtime, guardian, next)
     expect(run.decision?.intent).toBe('deleverage')

@@ -4,29 +4,45 @@ import { announceRequests } from './announceRequests.ts'
 
 type Told = Pick<ApprovalRecord, 'id' | 'agent' | 'status' | 'threshold' | 'signatures' | 'reason'>
 
-const request = (id: string, changes: Partial<Told> = {}): Told => ({
-  id: `0x${id.repeat(64)}`,
-  agent: 'guardian' as Told['agent'],
-  status: 'pending',
-  threshold: 2,
-  signatures: [],
-  reason: null,
-  ...changes,
-})
+const request = (id: string, changes: Partial<Told> = {}): ApprovalRecord =>
+  ({
+    id: `0x${id.repeat(64)}`,
+    agent: 'guardian',
+    status: 'pending',
+    threshold: 2,
+    signatures: [],
+    reason: null,
+    ...changes,
+  }) as Partial<ApprovalRecord> as ApprovalRecord
 
-it('tells of a request when it is made and when it ends, and of none that had ended before', async () => {
-  let records = [request('a', { status: 'void', reason: 'drift' }), request('b')]
-  const news = announceRequests({ approvals: async () => records as unknown as readonly ApprovalRecord[] })
-  expect(await news()).toEqual(['guardian asks for 2 of its owners: rialto approvals show 0xbbbbbbbbbbbb'])
+it('tells of a request when it is made, and of each turn until it ends', async () => {
+  let waiting: readonly ApprovalRecord[] = []
+  let ended: readonly ApprovalRecord[] = [request('a', { status: 'void', reason: 'before the start' })]
+  const news = announceRequests({
+    approvals: async (which) => (which === 'waiting' ? waiting : expect.unreachable()),
+    approval: async (id) => ended.find((record) => record.id === id) ?? null,
+  })
   expect(await news()).toEqual([])
-  records = [
-    request('b', { status: 'expired', reason: 'nobody signed' }),
-    request('c', { status: 'approved' }),
-    request('d', { threshold: 1 }),
-  ]
+  waiting = [request('b'), request('c', { threshold: 1 })]
   expect(await news()).toEqual([
-    `guardian: 0x${'b'.repeat(64)} is expired: nobody signed`,
-    `guardian: 0x${'c'.repeat(64)} is approved`,
-    'guardian asks for 1 of its owners: rialto approvals show 0xdddddddddddd',
+    'guardian asks for 2 of its owners: rialto approvals show 0xbbbbbbbbbbbb',
+    'guardian asks for 1 of its owners: rialto approvals show 0xcccccccccccc',
   ])
+  expect(await news()).toEqual([])
+  waiting = [request('b', { signatures: [{} as ApprovalRecord['signatures'][number]] })]
+  ended = [request('c', { status: 'expired', reason: 'nobody signed' })]
+  expect(await news()).toEqual([
+    `guardian: 0x${'c'.repeat(64)} is expired: nobody signed`,
+    'guardian asks for 1 of its owners: rialto approvals show 0xbbbbbbbbbbbb',
+  ])
+  waiting = [request('b', { status: 'approved' })]
+  expect(await news()).toEqual([`guardian: 0x${'b'.repeat(64)} is approved`])
+  waiting = []
+  ended = [request('b', { status: 'approved' })]
+  expect(await news()).toEqual([`guardian: 0x${'b'.repeat(64)} was sent`])
+  waiting = [request('d')]
+  await news()
+  waiting = []
+  ended = [request('d')]
+  expect(await news()).toEqual([expect.stringMatching(/waits for nobody any more: its intent is over$/)])
 })

@@ -1,3 +1,4 @@
+import type { ApprovalRecord } from '../../../runtime/core/approvalRecords.ts'
 import type { Hash } from '../../../runtime/core/ids.ts'
 import type { Journal } from '../../../runtime/core/ports.ts'
 
@@ -7,25 +8,28 @@ import type { Journal } from '../../../runtime/core/ports.ts'
  * @returns lines that are news since the last call
  * @example for (const line of await news()) terminal.note(`  ${line}`)
  */
-export function announceRequests(journal: Pick<Journal, 'approvals'>): () => Promise<readonly string[]> {
-  const told = new Map<Hash, string>()
-  let isFirst = true
+export function announceRequests(
+  journal: Pick<Journal, 'approval' | 'approvals'>,
+): () => Promise<readonly string[]> {
+  /** What waited at the last call, as it was told. */
+  let told = new Map<Hash, string>()
   return async () => {
-    const lines: string[] = []
-    for (const { id, agent, status, threshold, signatures, reason } of await journal.approvals()) {
-      const known = told.get(id)
-      if (known === status) continue
-      told.set(id, status)
-      const isOver = reason !== null || status === 'approved'
-      // What had ended before the start is no news.
-      if (isOver && isFirst) continue
-      lines.push(
-        isOver
-          ? `${agent}: ${id} is ${status}${reason === null ? '' : `: ${reason}`}`
-          : `${agent} asks for ${threshold - signatures.length} of its owners: rialto approvals show ${id.slice(0, 14)}`,
-      )
-    }
-    isFirst = false
-    return lines
+    const waiting = await journal.approvals('waiting')
+    const now = new Map(waiting.map((record) => [record.id, lineOf(record)]))
+    const gone = [...told.keys()].filter((id) => !now.has(id))
+    const ended = await Promise.all(gone.map((id) => journal.approval(id)))
+    const news = [...now].filter(([id, line]) => told.get(id) !== line).map(([, line]) => line)
+    told = now
+    return [...ended.flatMap((record) => (record === null ? [] : [endOf(record)])), ...news]
   }
+}
+
+function lineOf({ id, agent, status, threshold, signatures }: ApprovalRecord): string {
+  if (status === 'approved') return `${agent}: ${id} is approved`
+  return `${agent} asks for ${threshold - signatures.length} of its owners: rialto approvals show ${id.slice(0, 14)}`
+}
+
+function endOf({ id, agent, status, reason }: ApprovalRecord): string {
+  if (reason !== null) return `${agent}: ${id} is ${status}: ${reason}`
+  return `${agent}: ${id} ${status === 'approved' ? 'was sent' : 'waits for nobody any more: its intent is over'}`
 }
