@@ -359,11 +359,10 @@ describe('what waits for a person', () => {
     // Its own turn: it does not wait for itself, and is counted once.
     expect(await spentFor({ request })).toMatchObject({ spent: 0n, inFlight: 0, inert: 0 })
 
-    const { guardian } = engine
     const next = await engine.mine()
-    const run = await decide(runtime, guardian, next)
+    const run = await decide(runtime, engine.guardian, next)
     expect(run.decision?.intent).toBe('deleverage')
-    expect(await execute(runtime, guardian, intentId(run.id), next)).toBe('submitted')
+    expect(await execute(runtime, engine.guardian, intentId(run.id), next)).toBe('submitted')
     await engine.follow(await engine.mine(), runtime)
   })
 
