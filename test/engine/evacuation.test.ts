@@ -1,16 +1,25 @@
 import { type Address, encodeFunctionData, erc20Abi, getAddress, isAddressEqual } from 'viem'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { decodeRevert } from '../../infra/chain/decodeRevert.ts'
+import { STARTING_PRICE } from '../../infra/world/scenarios/scenario.ts'
 import { startWorld, type World } from '../../infra/world/world.ts'
-import { MAX_UINT256 } from '../../runtime/core/units.ts'
+import { agentId, attemptId, type Hash, intentId } from '../../runtime/core/ids.ts'
+import type { Action } from '../../runtime/core/intent.ts'
+import { planHash } from '../../runtime/core/lifecycle.ts'
+import { bps, MAX_UINT256, tokenAmount } from '../../runtime/core/units.ts'
 import {
   createEvacuation,
   type EvacuationOptions,
   type EvacuationProgress,
 } from '../../runtime/evacuation/createEvacuation.ts'
 import { isOfValue } from '../../runtime/evacuation/nextStep.ts'
+import { observeEvacuee } from '../../runtime/evacuation/observeEvacuee.ts'
 import { readAllowances } from '../../runtime/evacuation/readAllowances.ts'
+import { rehearse } from '../../runtime/evacuation/rehearse.ts'
 import { evacuationPolicy } from '../../runtime/guards/evacuation.ts'
+import { type Policy, policyVersion } from '../../runtime/guards/policy.ts'
+import { decide, execute } from '../../runtime/pipeline.ts'
+import { preparePlan } from '../../runtime/protector/preparePlan.ts'
 import { userAccountData } from '../../runtime/protocols/aave-v3/read.ts'
 import { balanceOf } from '../../runtime/protocols/erc20/read.ts'
 import { listReads, readAll } from '../../runtime/protocols/read.ts'
@@ -35,14 +44,18 @@ type Scene = {
   order(state: 'active' | 'halted' | 'evacuating'): void
 }
 
-async function setUp(): Promise<Scene> {
+async function setUp(policyOf?: (policy: Policy) => Policy): Promise<Scene> {
   const to = newDestination()
   let ordered: 'active' | 'halted' | 'evacuating' = 'evacuating'
   const orders = {
     stateFor: () => (ordered === 'active' ? ('active' as const) : ('halted' as const)),
     evacuates: () => ordered === 'evacuating',
   }
-  const engine = await createEngine(world, { evacuateTo: to, orders })
+  const engine = await createEngine(world, {
+    evacuateTo: to,
+    orders,
+    ...(policyOf === undefined ? {} : { policy: policyOf }),
+  })
   const { runtime, agent, policy } = engine
   const { chain, signer, logger, book, blockSeconds } = runtime
   return {
@@ -141,5 +154,200 @@ describe('an evacuation', () => {
     const last = seen.at(-1)
     expect(last?.kind === 'done' && last.remains.filter(isOfValue)).toEqual([])
     expect(isAddressEqual(to, account)).toBe(false)
+  })
+
+  it('goes on when it is killed after every single block, and signs no step twice', async () => {
+    const scene = await setUp()
+    const { engine, account, to } = scene
+    await engine.moveTo(dollars(1_700))
+    let last: EvacuationProgress = { kind: 'ended' }
+    for (let block = 0; block < 20 && last.kind !== 'done'; block++) {
+      const head = await engine.runtime.chain.head()
+      last = await createEvacuation(scene.options()).atHead(head)
+      // Killed, and started again on the very same block.
+      if (last.kind === 'acted')
+        expect(await createEvacuation(scene.options()).atHead(head)).toMatchObject({
+          kind: 'resent',
+          hash: last.hash,
+        })
+      await engine.mine()
+    }
+    expect(last.kind).toBe('done')
+    const signed = await engine.runtime.signer.signedFrom(account, 0n)
+    expect(new Set(signed.map(({ nonce }) => nonce)).size).toBe(signed.length)
+    expect((await held(scene, to)).WETH).toBeGreaterThan(10n ** 18n)
+  })
+
+  it('outbids at once what a worker has in the pool on the lowest nonce', async () => {
+    const scene = await setUp()
+    const { engine, account } = scene
+    const { runtime, agent } = engine
+    scene.order('active')
+    const head = await engine.moveTo(dollars(1_580))
+    const decided = await decide(runtime, agent, head)
+    await execute(runtime, agent, intentId(decided.id), head)
+    scene.order('evacuating')
+    const [rival] = await runtime.signer.signedFrom(account, 0n)
+    expect(rival?.plan.policyVersion).toBe(engine.policy.version)
+
+    const evacuation = createEvacuation(scene.options())
+    const acted = await evacuation.atHead(head)
+    expect(acted).toMatchObject({ kind: 'acted' })
+    const [, own] = await runtime.signer.signedFrom(account, 0n)
+    expect(own?.nonce).toBe(rival?.nonce)
+    await engine.mine()
+    expect(await runtime.chain.receipt(own?.hash as Hash)).toMatchObject({ status: 'success' })
+    expect(await runtime.chain.receipt(rival?.hash as Hash)).toBeNull()
+    const seen = await run(scene, evacuation)
+    expect(seen.at(-1)?.kind).toBe('done')
+  })
+
+  it('outbids its own step when that is stuck', async () => {
+    const scene = await setUp()
+    const { engine, account } = scene
+    await engine.moveTo(dollars(1_900))
+    const evacuation = createEvacuation(scene.options())
+    expect(await evacuation.atHead(await engine.runtime.chain.head())).toMatchObject({ kind: 'acted' })
+    const kinds: string[] = []
+    for (let block = 0; block < 3; block++) {
+      await engine.rpc('anvil_dropAllTransactions')
+      const progress = await evacuation.atHead(await engine.mine())
+      kinds.push(progress.kind)
+    }
+    expect(kinds).toContain('acted')
+    const [first, second] = await engine.runtime.signer.signedFrom(account, 0n)
+    expect(second?.nonce).toBe(first?.nonce)
+    for (const fee of ['maxFeePerGas', 'maxPriorityFeePerGas'] as const)
+      expect((second?.plan[fee] ?? 0n) * 10n).toBeGreaterThanOrEqual((first?.plan[fee] ?? 0n) * 11n)
+    expect((await run(scene, evacuation)).at(-1)?.kind).toBe('done')
+  })
+
+  it('halts the workers meanwhile, and ends when its owner resumes them', async () => {
+    const scene = await setUp()
+    const { engine } = scene
+    const { runtime, agent } = engine
+    const head = await engine.moveTo(dollars(1_580))
+    const decided = await decide(runtime, agent, head)
+    expect(await execute(runtime, agent, intentId(decided.id), head)).toBe('refused')
+    expect(await runtime.signer.signedFrom(agent.account, 0n)).toEqual([])
+    scene.order('active')
+    expect(await createEvacuation(scene.options()).atHead(head)).toEqual({ kind: 'ended' })
+  })
+
+  it('says that it cannot pay its gas, and signs nothing', async () => {
+    const scene = await setUp()
+    const { engine, account } = scene
+    await engine.rpc('anvil_setBalance', account, '0x38d7ea4c68000')
+    const head = await engine.mine()
+    const progress = await createEvacuation(scene.options()).atHead(head)
+    expect(progress).toMatchObject({ kind: 'denied', codes: ['GAS_UNAFFORDABLE'] })
+    expect(progress).toHaveProperty('reason', expect.stringMatching(/holds 0\.001/))
+    expect(await engine.runtime.signer.signedFrom(account, 0n)).toEqual([])
+  })
+
+  it('is planned beforehand on one block as it is then carried out', async () => {
+    const scene = await setUp()
+    const { engine, to } = scene
+    const head = await engine.moveTo(dollars(1_600))
+    const planned = await rehearse(scene.options(), head)
+    expect(planned.stopped).toBeNull()
+    expect(await engine.runtime.signer.signedFrom(scene.account, 0n)).toEqual([])
+    const seen = await run(scene)
+    expect(seen.filter(({ kind }) => kind === 'acted')).toHaveLength(planned.steps.length)
+    const weth = planned.steps.flatMap(({ sends }) =>
+      sends !== null && isAddressEqual(sends.token, world.addressBook.wrappedNative) ? [sends.amount] : [],
+    )
+    const arrived = (await held(scene, to)).WETH ?? 0n
+    const difference = arrived - (weth[0] ?? 0n)
+    expect(difference < 0n ? -difference : difference).toBeLessThan(10n ** 15n)
+  })
+
+  it('takes several steps where the pool is too thin for one, and stops honestly while it gives nothing', async () => {
+    // A fraction of the slippage that the shipped policy allows: no pool here gives so much at once.
+    const scene = await setUp(({ version: _version, ...limits }) => {
+      const slippage = { oracle: bps(12n), pool: bps(12n) }
+      const strict = { ...limits, riskReducing: { ...limits.riskReducing, slippage } }
+      return { ...strict, version: policyVersion(strict) }
+    })
+    const { engine, to } = scene
+    const evacuation = createEvacuation(scene.options())
+    let levers = 0
+    let waited = 0
+    let last: EvacuationProgress = { kind: 'ended' }
+    for (let block = 0; block < 60 && last.kind !== 'done'; block++) {
+      last = await evacuation.atHead(await engine.runtime.chain.head())
+      if (last.kind === 'acted' && last.reason.includes('out of')) levers += 1
+      if (last.kind === 'waiting') {
+        waited += 1
+        expect(last.remains.map(({ what }) => what)).toContain('debt')
+        await engine.actors.arbitrageTo(STARTING_PRICE)
+      }
+      await engine.mine()
+    }
+    expect(
+      last.kind,
+      JSON.stringify(last, (_key, value) => (typeof value === 'bigint' ? `${value}` : value)),
+    ).toBe('done')
+    expect(levers).toBeGreaterThan(1)
+    expect(waited).toBeGreaterThan(0)
+    expect((await held(scene, to)).WETH).toBeGreaterThan(10n * 10n ** 18n)
+  })
+})
+
+describe('a compromised worker', () => {
+  /** A transfer to somebody, made and judged as the evacuation's would be. */
+  async function theft(scene: Scene, policy: Policy, to: Address) {
+    const { engine, account } = scene
+    const head = await engine.mine()
+    const options = scene.options({ policy })
+    const { snapshot } = await observeEvacuee(options, head)
+    const usdc = engine.runtime.book.tokens.find(({ symbol }) => symbol === 'USDC')?.address as Address
+    const action: Action = {
+      kind: 'transfer',
+      asset: usdc,
+      to,
+      amount: tokenAmount(1_000_000n),
+      expiresAtBlock: head.number + 5n,
+    }
+    const prepared = await preparePlan(
+      { ...options, name: agentId('worker'), tradingState: 'active' },
+      snapshot,
+      action,
+    )
+    if (prepared.kind === 'denied') throw new TypeError(prepared.reason)
+    const { hash: _hash, effects: _effects, ...plan } = prepared.plan
+    return engine.runtime.signer.sign({
+      attemptId: attemptId(prepared.intentId, 1),
+      plan,
+      planHash: planHash(plan),
+      nonce: await engine.runtime.chain.nonce(account, head.hash),
+      fence: 7n,
+    })
+  }
+  const refused = (denial: string) => ({ code: 'PLAN_REFUSED', details: { denial } })
+
+  it('cannot evacuate without the owner’s order', async () => {
+    const scene = await setUp()
+    scene.order('active')
+    const { policy, runtime } = scene.engine
+    const evacuation = evacuationPolicy(policy, runtime.book, scene.to)
+    await expect(theft(scene, evacuation, scene.to)).rejects.toMatchObject(refused('TRADING_HALTED'))
+    scene.order('halted')
+    await expect(theft(scene, evacuation, scene.to)).rejects.toMatchObject(refused('TRADING_HALTED'))
+    scene.order('evacuating')
+    await expect(theft(scene, evacuation, scene.to)).resolves.toHaveProperty('raw')
+  })
+
+  it('cannot choose where to, not even while one is ordered', async () => {
+    const scene = await setUp()
+    const thief = newDestination()
+    const { policy, runtime } = scene.engine
+    const own = evacuationPolicy(policy, runtime.book, thief)
+    await expect(theft(scene, own, thief)).rejects.toMatchObject(refused('PLAN_MISMATCH'))
+    // Under the version that the signer knows, with another recipient.
+    const known = evacuationPolicy(policy, runtime.book, scene.to)
+    await expect(theft(scene, { ...own, version: known.version }, thief)).rejects.toMatchObject(
+      refused('RECIPIENT_NOT_ALLOWED'),
+    )
   })
 })
