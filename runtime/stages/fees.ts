@@ -26,13 +26,20 @@ const feesFor = (tip: Wei, { baseFeePerGas }: Pick<BlockRef, 'baseFeePerGas'>, b
 
 /**
  * EIP-1559 fees of a plan. The cap is the highest that the base fee can be in the plan's last valid block, so that
- * fees never keep it from being mined in time; whether that is too much is judged by the gas guard.
+ * fees never keep it from being mined in time; whether that is too much is judged by the gas guard. What reduces risk
+ * takes what the policy lets a rescue pay, where that is less and still pays for the base fee as it is: it may be mined
+ * then, and a rescue that is denied may not.
  */
-export const planFees = (
+export function planFees(
   action: Action,
   { block }: { readonly block: Pick<BlockRef, 'baseFeePerGas'> },
   policy: Policy,
-): Fees => feesFor(priorityFee(action), block, BigInt(policy.lastValidBlocks))
+): Fees {
+  const fees = feesFor(priorityFee(action), block, BigInt(policy.lastValidBlocks))
+  const most = policy.riskReducing.gas.maxFeePerGas
+  const isEnough = most >= block.baseFeePerGas + fees.maxPriorityFeePerGas
+  return isRiskReducing(action) && isEnough ? { ...fees, maxFeePerGas: min(fees.maxFeePerGas, most) } : fees
+}
 
 /** Fees of an empty transaction, which everything behind it waits for: it tips like a rescue, and costs little. */
 export const emptyFees = (block: Pick<BlockRef, 'baseFeePerGas'>, policy: Policy): Fees =>

@@ -5,6 +5,7 @@ import { RialtoError } from '../../runtime/core/errors.ts'
 import { type IntentId, intentId } from '../../runtime/core/ids.ts'
 import type { AttemptRecord } from '../../runtime/core/journal.ts'
 import type { BlockRef } from '../../runtime/core/snapshot.ts'
+import { wei } from '../../runtime/core/units.ts'
 import { decide, execute } from '../../runtime/pipeline.ts'
 import { NonceGapError, PlanStaleError } from '../../runtime/stages/errors.ts'
 import type { Runtime } from '../../runtime/stages/runtime.ts'
@@ -323,5 +324,18 @@ describe('its owner and its neighbours', () => {
     await act(engine, await engine.moveTo(HUNGRY))
     expect(await runtime.journal.acquireLease(agent.account, 'another process', 30)).not.toBeNull()
     await engine.mine()
+  })
+})
+
+describe('a base fee that has risen far', () => {
+  it('keeps no rescue from being signed that the policy’s cap for rescues still pays for', async () => {
+    const engine = await createEngine(world)
+    const { gas } = engine.policy.riskReducing
+    const baseFee = wei((gas.maxFeePerGas * 9n) / 10n)
+    const { outcome, attempt } = await act(engine, await engine.moveTo(HUNGRY, { baseFee }))
+    expect(outcome).toBe('submitted')
+    expect(attempt.plan.maxFeePerGas).toBe(gas.maxFeePerGas)
+    const settled = await settle(engine.runtime, engine.agent, attempt, await engine.mine({ baseFee }))
+    expect(settled).toMatchObject({ status: 'confirmed' })
   })
 })
