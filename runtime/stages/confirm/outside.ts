@@ -1,5 +1,4 @@
 import { isAddressEqual } from 'viem'
-import { isOpen } from '../../core/attempts.ts'
 import type { Hash } from '../../core/ids.ts'
 import type { BlockRef } from '../../core/snapshot.ts'
 import type { Policy } from '../../guards/policy.ts'
@@ -26,6 +25,7 @@ export async function judgeOutside(
   const deep = number === null ? null : await chain.block(number)
   if (deep !== null && (await chain.nonce(account, deep.hash)) > nonce) {
     const named = await chain.transactionAt(account, nonce, deep)
+    if (named !== null && (await repeatSettlement(runtime, named.hash))) return 'superseded'
     // One of ours, whose receipt the nodes have yet to agree on, or that the journal lost, is no proof of anything.
     if (named === null || !(await isOurs(runtime, slot, named.hash))) {
       const outside = { account, nonce, hash: named?.hash ?? null, block: named?.block ?? idOf(deep) }
@@ -49,16 +49,34 @@ export async function judgeOutside(
   return 'unknown'
 }
 
-/**
- * Whether the transaction is of the nonce's attempts, or one that the signer's ledger has and the journal lost. One that
- * the journal has settled is a proof like any other that the rest on its nonce has lost.
- */
-async function isOurs({ signer, journal }: Runtime, slot: Slot, hash: Hash): Promise<boolean> {
+/** Whether the transaction is of the nonce's attempts, or one that the signer's ledger has and the journal lost. */
+async function isOurs({ signer }: Runtime, slot: Slot, hash: Hash): Promise<boolean> {
   if (slot.some((attempt) => attempt.hash === hash)) return true
   const [{ account, nonce }] = slot
   if (!(await signer.accounts()).some((held) => isAddressEqual(held, account))) return false
-  if (!(await signer.signedFrom(account, nonce)).some((signed) => signed.hash === hash)) return false
-  return !(await journal.attempts()).some((attempt) => attempt.hash === hash && !isOpen(attempt.status))
+  return (await signer.signedFrom(account, nonce)).some((signed) => signed.hash === hash)
+}
+
+/**
+ * What was mined may be an attempt that the journal settled before it knew of these: they came out of the ledger after a
+ * power cut. The same settlement once more takes them along.
+ *
+ * @returns whether the journal has settled the transaction
+ */
+async function repeatSettlement({ journal }: Runtime, hash: Hash): Promise<boolean> {
+  const winner = (await journal.attempts()).find((attempt) => attempt.hash === hash)
+  if (winner === undefined) return false
+  const { id, status, blockNumber, blockHash, actual, spent, failure } = winner
+  if ((status !== 'confirmed' && status !== 'failed') || blockNumber === null || blockHash === null)
+    return false
+  const stored = { blockNumber, blockHash, actual, spent: spent ?? winner.reserved }
+  await journal.settle(
+    id,
+    status === 'confirmed'
+      ? { status, ...stored, deviated: false }
+      : { status, ...stored, failure: failure ?? '' },
+  )
+  return true
 }
 
 const idOf = ({ number, hash }: BlockRef) => ({ number, hash })
