@@ -68,6 +68,21 @@ describe('loadConfig', () => {
     expect(loaded.agents.map(({ role }) => role)).toEqual(['lending-guardian', 'liquidator'])
   })
 
+  it('takes where to evacuate to, and refuses what would give nothing back', async () => {
+    const owner = '0x000000000000000000000000000000000000bEEF'
+    const own = '0x00000000000000000000000000000000000000A1'
+    const to = (evacuateTo: string) =>
+      config({ chain: rpc, agents: [{ ...agent, account: own, evacuateTo }] })
+    await to(owner)
+    expect((await loadConfig()).agents).toMatchObject([{ evacuateTo: owner }])
+    await to(own)
+    expect(await said()).toMatch(/agents\[0\]\.evacuateTo is the account that would be evacuated: name/)
+    await to(book.aaveV3.pool)
+    expect(await said()).toMatch(/evacuateTo is the contract aave-v3\.pool, which would give nothing back/)
+    await to('0xdeadbeef')
+    expect(await said()).toMatch(/evacuateTo/)
+  })
+
   it('takes a Safe, and a short name for its role', async () => {
     const account = { safe: SAFE, modifier: book.aaveV3.pool, roleKey: 'guardian', multiSend: SAFE }
     await config({ chain: rpc, agents: [{ ...agent, account: { ...account, firstBlock: 7 } }] })

@@ -57,6 +57,26 @@ describe('the orders of an owner', () => {
     expect(orders.list()).toMatchObject([{ scope: { account }, state: 'reducing' }])
   })
 
+  it('halt everybody on an account that is evacuated, until something else was said about it', () => {
+    const orders = openOrders(directory)
+    const target = { agent: guardian, account }
+    const evacuate = (scope: Parameters<typeof say>[0]) =>
+      giveOwnerOrder(directory, { scope, state: 'evacuating', reason: 'a test' })
+    expect(orders.evacuates(target)).toBe(false)
+    say('all', 'halted')
+    evacuate({ account })
+    expect(orders.evacuates(target)).toBe(true)
+    expect(orders.evacuates({ agent: guardian, account: other })).toBe(false)
+    expect(orders.stateFor(target)).toBe('halted')
+    say({ agent: guardian }, 'halted')
+    expect(orders.evacuates(target)).toBe(false)
+    evacuate('all')
+    expect(openOrders(directory).evacuates(target)).toBe(true)
+    say('all', 'active')
+    expect(orders.evacuates(target)).toBe(false)
+    expect(orders.stateFor(target)).toBe('active')
+  })
+
   it('are all taken back by one to all', () => {
     say({ account }, 'halted')
     say({ agent: guardian }, 'reducing')
