@@ -66,6 +66,20 @@ describe('judgePlan', () => {
     expect(denialOfCalls(calls)).toBeNull()
   })
 
+  test('takes back any allowance where the policy lets it, with the assertion that none is left', () => {
+    const nothing = tokenAmount(0n)
+    const revoke = [encodeApprove(USDC, STRANGER, nothing), emptied(USDC, STRANGER), inTime]
+    const limits: Partial<PolicyFile> = { intents: ['repay', 'revoke'], recipients: [] }
+    expect(denialOfCalls(revoke)).toBe('INTENT_KIND_NOT_ALLOWED')
+    expect(denialOfCalls(revoke, limits)).toBeNull()
+    expect(denialOfCalls([encodeApprove(USDC, STRANGER, nothing), inTime], limits)).toBe('ASSERTION_MISSING')
+    const one = encodeApprove(USDC, STRANGER, tokenAmount(1n))
+    expect(denialOfCalls([one, emptied(USDC, STRANGER), inTime], limits)).toBe('EFFECT_UNEXPECTED')
+    // Two of them are two actions: a plan has one.
+    const two = [encodeApprove(WETH, STRANGER, nothing), emptied(WETH, STRANGER), ...revoke]
+    expect(denialOfCalls([...two], limits)).toBe('EFFECT_UNEXPECTED')
+  })
+
   test('never sends anything to a stranger', () => {
     const cases: readonly (readonly Call[])[] = [
       [encodeTransfer(USDC, STRANGER, HUNDRED), inTime],
