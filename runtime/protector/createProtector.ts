@@ -2,8 +2,9 @@ import type { Hex } from 'viem'
 import type { AddressBook } from '../core/addressBook.ts'
 import type { Agent } from '../core/agent.ts'
 import { describeError } from '../core/errors.ts'
-import { agentId, type Hash } from '../core/ids.ts'
+import { type AgentId, agentId, type Hash } from '../core/ids.ts'
 import { isRiskReducing, parseIntent } from '../core/intent.ts'
+import type { RolesRoute } from '../core/lifecycle.ts'
 import type { Chain, Logger, Signer } from '../core/ports.ts'
 import type { BlockRef, Snapshot } from '../core/snapshot.ts'
 import { formatWad, type Wad } from '../core/units.ts'
@@ -30,6 +31,8 @@ export type ProtectorOptions = {
   readonly blockSeconds: bigint
   /** Blocks that whoever thinks has under the hard floor before the protector acts. */
   readonly graceBlocks: bigint
+  /** How the account is made to act where it is a Safe. */
+  routeOf?(agent: AgentId): RolesRoute | null
   explainRevert(data: Hex): string
 }
 
@@ -65,7 +68,7 @@ type Say = (kind: Protection['kind'], reason: string, hash?: Hash | null) => Pro
  * `graceBlocks`, rescues it by a deterministic rule. It needs a chain and a signer and nothing else: neither inference
  * nor queue, nor journal, nor worker, nor the agent's graph.
  *
- * On an EOA it shares the account's nonce with whatever else signs for it. It takes the lowest nonce that the chain has
+ * It shares the nonces of its account, or of the member that acts for a Safe, with whatever else signs for it. It takes the lowest nonce that the chain has
  * not used, and outbids what was signed there; whichever is mined decides, and never both. The journal learns of its
  * transactions from the signer's ledger. Its rescues pass the very guards that an agent's do, with the limits for
  * rescues.
@@ -124,9 +127,23 @@ export function createProtector(options: ProtectorOptions): { atHead(head: Block
     const intent = parseIntent(proposal)
     if (intent.kind === 'nothing' || !isRiskReducing(intent)) return said('helpless', reason)
     const deed = await unaided.act(snapshot, intent, turn)
-    if (deed.kind === 'denied') return said('denied', deed.reason)
+    if (deed.kind === 'denied') {
+      await keepUp(turn, snapshot.block)
+      return said('denied', deed.reason)
+    }
     sent = { hash: deed.hash, nonce: turn.nonce }
     return said('acted', `${reason}; ${deed.outcome}`, deed.hash)
+  }
+
+  /**
+   * Sends what was signed last for a nonce that nothing can be put on now: were it forgotten by every pool, nothing would
+   * ever be mined there. What somebody else signed for another end has to be too late for that first.
+   */
+  async function keepUp({ rivals }: Turn, head: BlockRef): Promise<void> {
+    const latest = rivals.at(-1)
+    if (latest === undefined) return
+    if (latest.fence === 'protector' || head.number >= latest.plan.lastValidBlock)
+      await unaided.send(latest.raw)
   }
 
   return { atHead }

@@ -3,8 +3,9 @@ import { createRule } from '../../agents/lending-guardian/rule.ts'
 import { decodeRevert } from '../../infra/chain/decodeRevert.ts'
 import { startWorld, type World } from '../../infra/world/world.ts'
 import type { Chain } from '../../runtime/core/ports.ts'
+import { wei } from '../../runtime/core/units.ts'
 import { createProtector } from '../../runtime/protector/createProtector.ts'
-import { createEngine, dollars, type Engine } from './engine.fixture.ts'
+import { createEngine, dollars, type Engine, gwei } from './engine.fixture.ts'
 
 // Engine and protector sign for one account, and neither knows when the other does.
 
@@ -15,6 +16,8 @@ beforeAll(async () => {
 afterAll(() => world.stop())
 
 const HUNGRY = dollars(1_750)
+/** Under the hard floor, and above liquidation. */
+const FLOOR = dollars(1_580)
 /** Under the hard floor, after one rescue. */
 const UNDER = dollars(1_280)
 
@@ -73,5 +76,28 @@ describe('a rescue that the protector signs while the engine follows its account
       { status: 'mined' },
       { purpose: 'adopted', status: 'mined' },
     ])
+  })
+})
+
+describe('bytes on the lowest nonce that the fee cap lets nobody outbid', () => {
+  it('are sent again until they are mined, and the next nonce is free for a rescue', async () => {
+    const engine = await createEngine(world)
+    const { rpc, policy } = engine
+    const protector = protectorOf(engine)
+    const baseFee = wei((policy.riskReducing.gas.maxFeePerGas * 9n) / 10n)
+    expect(await protector.atHead(await engine.moveTo(FLOOR, { baseFee }))).toMatchObject({ kind: 'acted' })
+    const kinds: string[] = []
+    // Dearer than its cap for longer than it holds, and every pool has forgotten it.
+    for (let block = 0; block <= policy.lastValidBlocks; block += 1) {
+      await rpc('anvil_dropAllTransactions')
+      kinds.push((await protector.atHead(await engine.mine({ baseFee: wei(baseFee * 2n) }))).kind)
+    }
+    expect(kinds.at(-1)).toBe('denied')
+    await rpc('anvil_dropAllTransactions')
+    const cheap = gwei(20n)
+    const after: string[] = []
+    for (let block = 0; block < 4; block += 1)
+      after.push((await protector.atHead(await engine.mine({ baseFee: cheap }))).kind)
+    expect(after).toEqual(['denied', 'acted', 'well', 'well'])
   })
 })
