@@ -1,11 +1,16 @@
 /** Percentiles of a list of durations, in milliseconds. */
-export type Timing = { readonly p50: number; readonly p95: number; readonly runs: number }
+export type Timing = {
+  readonly p50: number
+  readonly p95: number
+  readonly p99: number
+  readonly runs: number
+}
 
 export function summarise(durations: readonly number[]): Timing {
   const sorted = [...durations].sort((a, b) => a - b)
   const at = (part: number) =>
     sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? Number.NaN
-  return { p50: at(0.5), p95: at(0.95), runs: sorted.length }
+  return { p50: at(0.5), p95: at(0.95), p99: at(0.99), runs: sorted.length }
 }
 
 export async function timed(work: () => Promise<unknown>): Promise<number> {

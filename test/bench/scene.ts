@@ -26,6 +26,8 @@ export type Scene = {
   close(): Promise<void>
 }
 
+const POSITIONS_PER_BLOCK = 24
+
 export async function openScene(borrowers: number, redisUrl: string | null): Promise<Scene> {
   const directory = await mkdtemp(join(tmpdir(), 'rialto-bench-'))
   const loaded = await loadConfig('rialto.config.ts', { directory })
@@ -54,10 +56,14 @@ export async function openScene(borrowers: number, redisUrl: string | null): Pro
     chainId: world.chainId,
     multicall3: world.addressBook.multicall3,
   })
-  await openPositions(
-    world,
-    labels.map((label) => ({ account: signer.addressOf(label), ...POSITION })),
-  )
+  // What many open does not fit into one block.
+  for (let first = 0; first < labels.length; first += POSITIONS_PER_BLOCK)
+    await openPositions(
+      world,
+      labels
+        .slice(first, first + POSITIONS_PER_BLOCK)
+        .map((label) => ({ account: signer.addressOf(label), ...POSITION })),
+    )
   return {
     world,
     actors: createActors(world),
