@@ -102,6 +102,12 @@ export async function runEvacuation(options: RunEvacuationOptions): Promise<read
         else if (progress.kind === 'done') end(evacuee, null, progress.remains)
         else if (progress.kind === 'denied' && progress.codes.includes('GAS_UNAFFORDABLE'))
           end(evacuee, `${progress.reason} Send it some, and run this again`, [])
+        else if (progress.kind === 'denied' && progress.codes.includes('PLAN_MISMATCH'))
+          end(
+            evacuee,
+            'the signer that runs was started from another configuration: stop it, and run this again',
+            [],
+          )
         const isIdle = progress.kind === 'denied' || progress.kind === 'waiting'
         state.idle = isIdle ? state.idle + 1 : 0
         idle = progress.kind === 'denied' ? progress.reason : 'nothing more can be done for now'

@@ -6,6 +6,7 @@ import { type Plan, planHash } from '../core/lifecycle.ts'
 import type { Chain, LedgerAttempt, Logger, Signer } from '../core/ports.ts'
 import type { BlockRef, Snapshot } from '../core/snapshot.ts'
 import { type Usd, usd } from '../core/units.ts'
+import { type DenialCode, denialCodes } from '../core/verdict.ts'
 import { reservedSpend } from '../stages/measure.ts'
 import { type Denied, type PreparationOptions, preparePlan } from './preparePlan.ts'
 
@@ -45,7 +46,9 @@ export type Unaided = {
  * const deed = await unaided.act(snapshot, action, await unaided.turn(head))
  */
 export function createUnaided(options: UnaidedOptions): Unaided {
-  const { chain, signer, logger, policy, account, book } = options
+  const { chain, signer, logger, policy, agent, account, book } = options
+  /** Whose nonces are used: a Safe is acted for by the member of a role. */
+  const sender = options.routeOf?.(agent)?.sender ?? account
   const spends: { readonly at: bigint; readonly reserved: Usd }[] = []
 
   async function act(snapshot: Snapshot, action: Action, { nonce, rivals }: Turn): Promise<Deed> {
@@ -69,7 +72,7 @@ export function createUnaided(options: UnaidedOptions): Unaided {
       return { kind: 'acted', plan, hash: signed.hash, outcome: await send(signed.raw) }
     } catch (error) {
       if (error instanceof RialtoError && !error.retryable)
-        return { kind: 'denied', reason: describeError(error), codes: [] }
+        return { kind: 'denied', reason: describeError(error), codes: codesOf(error) }
       throw error
     }
   }
@@ -90,8 +93,8 @@ export function createUnaided(options: UnaidedOptions): Unaided {
 
   return {
     async turn(head) {
-      const nonce = await chain.nonce(account, head.hash)
-      const rivals = (await signer.signedFrom(account, nonce)).filter((one) => one.nonce === nonce)
+      const nonce = await chain.nonce(sender, head.hash)
+      const rivals = (await signer.signedFrom(sender, nonce)).filter((one) => one.nonce === nonce)
       return { nonce, rivals }
     },
     isFresh: (plan, head) =>
@@ -100,4 +103,10 @@ export function createUnaided(options: UnaidedOptions): Unaided {
     act,
     send,
   }
+}
+
+/** The code with which a signer refused, where it was the plan that it refused. */
+function codesOf({ details }: RialtoError): readonly DenialCode[] {
+  const code = denialCodes.find((known) => known === details.denial)
+  return code === undefined ? [] : [code]
 }

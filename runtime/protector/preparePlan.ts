@@ -12,7 +12,10 @@ import type { Policy } from '../guards/policy.ts'
 import type { Fees } from '../stages/fees.ts'
 import { type SimulationRuntime, simulate } from '../stages/simulate.ts'
 
-export type PreparationOptions = Pick<SimulationRuntime, 'chain' | 'blockSeconds' | 'explainRevert'> & {
+export type PreparationOptions = Pick<
+  SimulationRuntime,
+  'chain' | 'blockSeconds' | 'explainRevert' | 'routeOf'
+> & {
   readonly book: AddressBook
   /** Under whose name its intents are made: no block may have two runs of one name. */
   readonly name: AgentId
@@ -24,7 +27,7 @@ export type PreparationOptions = Pick<SimulationRuntime, 'chain' | 'blockSeconds
   readonly tradingState: TradingState
 }
 
-/** `codes` are the guards' that denied it; none where the simulation or the signer refused. */
+/** `codes` are those of the guards or the signer that denied it; none where the simulation failed. */
 export type Denied = {
   readonly kind: 'denied'
   readonly reason: string
