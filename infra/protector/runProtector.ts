@@ -3,6 +3,7 @@ import { createRule } from '../../agents/lending-guardian/rule.ts'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
 import { describeError, type RialtoError } from '../../runtime/core/errors.ts'
 import type { AgentId } from '../../runtime/core/ids.ts'
+import type { RolesRoute } from '../../runtime/core/lifecycle.ts'
 import type { Chain, Logger, Signer } from '../../runtime/core/ports.ts'
 import { createProtector, type Protection } from '../../runtime/protector/createProtector.ts'
 import { decodeRevert } from '../chain/decodeRevert.ts'
@@ -12,7 +13,12 @@ import { guardianOptions } from '../createAgent.ts'
 import type { OwnerOrders } from '../orders/ownerOrders.ts'
 
 /** A position to protect: whose it is, and the configuration of the agent that guards it. */
-export type Guarded = { readonly config: AgentConfig; readonly account: Address }
+export type Guarded = {
+  readonly config: AgentConfig
+  readonly account: Address
+  /** Through what it acts where the account is a Safe; null otherwise. */
+  readonly route: RolesRoute | null
+}
 
 export type RunProtectorOptions = {
   readonly chain: Chain
@@ -39,7 +45,7 @@ export type RunProtectorOptions = {
  */
 export async function runProtector(options: RunProtectorOptions): Promise<void> {
   const { chain, logger, orders, book, blockSeconds } = options
-  const watched = options.guarded.map(({ config, account }) => {
+  const watched = options.guarded.map(({ config, account, route }) => {
     const parts = guardianOptions({ config, account, book, blockSeconds })
     const { assets, pools, wrappedNative } = parts
     return {
@@ -59,6 +65,7 @@ export async function runProtector(options: RunProtectorOptions): Promise<void> 
         orders: () => orders.stateFor({ agent: config.id, account }),
         blockSeconds: BigInt(blockSeconds),
         graceBlocks: options.graceBlocks,
+        routeOf: () => route,
         explainRevert: decodeRevert,
       }),
     }

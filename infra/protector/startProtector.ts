@@ -1,43 +1,70 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { entryPoint } from '../process/entryPoint.ts'
 
-export type StartedProtector = {
-  readonly pid: number
+/** A protector that is kept running as long as the process that started it. */
+export type KeptProtector = {
+  /** Null while none runs. */
+  readonly pid: number | null
+  /** Starts it again where it ended by itself. */
+  renew(): void
   /** Asks it to end, and returns when it has. */
   stop(): Promise<void>
 }
 
 /**
  * Starts the protector as a process of its own, which outlives whoever started it: it is there for the moment in which
- * that one is killed. It takes the place of one that an earlier start left behind.
+ * that one is killed. It takes the place of one that an earlier start left behind. One that its owner ended is not
+ * started again.
  *
  * @param configPath the configuration, absolute
- * @returns null when it could not be started
- * @example const protector = startProtector(config.path)
+ * @param onEnd told when it ended by itself, or could not be started: then nobody stands behind the agents
+ * @example const protector = keepProtector(config.path, (why) => terminal.note(`no protector: ${why}`))
  */
-export function startProtector(configPath: string): StartedProtector | null {
-  const { path, execArgv } = entryPoint(import.meta.url, '../cli/main')
-  const child = spawn(
-    process.execPath,
-    [...execArgv, path, 'protect', '--take-over', '--config', configPath],
-    {
-      detached: true,
-      stdio: 'ignore',
-    },
-  )
-  // What keeps it from running it says in its log; that it could not even be started has no pid.
-  child.once('error', () => undefined)
-  child.unref()
-  const { pid } = child
-  if (pid === undefined) return null
+export function keepProtector(configPath: string, onEnd: (why: string) => void): KeptProtector {
+  let child: ChildProcess | null = null
+  let isMissing = false
+  let isOver = false
+
+  function lose(started: ChildProcess, why: string | null): void {
+    if (child !== started) return
+    child = null
+    if (why === null || isOver) return
+    isMissing = true
+    onEnd(why)
+  }
+
+  function start(): void {
+    const { path, execArgv } = entryPoint(import.meta.url, '../cli/main')
+    const started = spawn(
+      process.execPath,
+      [...execArgv, path, 'protect', '--take-over', '--config', configPath],
+      { detached: true, stdio: 'ignore' },
+    )
+    child = started
+    started.once('error', (error) => lose(started, `it could not be started: ${error.message}`))
+    // Whoever ends it on purpose ends it in good order.
+    started.once('exit', (code, signal) => lose(started, code === 0 ? null : (signal ?? `exit code ${code}`)))
+    started.unref()
+  }
+
+  start()
   return {
-    pid,
+    get pid() {
+      return child?.pid ?? null
+    },
+    renew() {
+      if (!isMissing || isOver) return
+      isMissing = false
+      start()
+    },
     async stop() {
-      if (child.exitCode !== null || child.signalCode !== null) return
-      const ended = once(child, 'exit')
-      child.ref()
-      child.kill('SIGTERM')
+      isOver = true
+      const last = child
+      if (last === null || last.exitCode !== null || last.signalCode !== null) return
+      const ended = once(last, 'exit')
+      last.ref()
+      last.kill('SIGTERM')
       await ended
     },
   }

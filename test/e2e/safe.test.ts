@@ -44,7 +44,7 @@ function begin() {
     await world.client.setBalance({ address, value: parseEther('2') })
     return address
   }
-  return { folder, run, configure, keyOf }
+  return { folder, file, run, configure, keyOf }
 }
 
 const health = async (account: Address) =>
@@ -59,7 +59,7 @@ const health = async (account: Address) =>
 
 describe('an agent that acts for a Safe', { timeout: 180_000 }, () => {
   it('starts when its role is what its policy says, and rescues the Safe through it', async () => {
-    const { run, configure, keyOf, folder } = begin()
+    const { run, configure, keyOf, folder, file } = begin()
     const owner = await keyOf('owner')
     const agent = await keyOf('guardian')
     const { safe, modifier } = await deploySafe(world, contracts, worldAccounts.deployer, { owners: [owner] })
@@ -109,6 +109,26 @@ describe('an agent that acts for a Safe', { timeout: 180_000 }, () => {
     const mined = await world.client.getTransactionReceipt({ hash })
     expect(mined).toMatchObject({ status: 'success', from: agent.toLowerCase(), to: modifier.toLowerCase() })
     expect(await health(safe)).toBeGreaterThan(before)
+
+    // The runtime is gone. Signer and protector alone rescue the Safe once more, by the same role.
+    const signer = rialto(['signer', '--config', file], { folder })
+    await signer.untilNoted(/signing for guardian/)
+    const protector = rialto(['protect', '--grace', '0', '--json', '--config', file], { folder })
+    await protector.untilNoted(/protecting/)
+    const crash = usd(1_330n * 10n ** 8n)
+    await actors.pushPrice(crash)
+    await actors.arbitrageTo(crash)
+    await actors.mineBlock({ baseFeePerGas: wei(20n * 10n ** 9n) })
+    const under = await health(safe)
+    expect(under).toBeLessThan(parseEther('1.05'))
+    await expect.poll(protector.stdout, { timeout: 60_000 }).toContain('"kind":"acted"')
+    const rescue = await actors.mineBlock({ baseFeePerGas: wei(20n * 10n ** 9n) })
+    expect(rescue.transactions).toHaveLength(1)
+    expect(await health(safe)).toBeGreaterThan(parseEther('1.25'))
+    for (const { child, exit } of [protector, signer]) {
+      child.kill('SIGTERM')
+      expect(await exit).toBe(0)
+    }
     await world.client.setAutomine(true)
   })
 

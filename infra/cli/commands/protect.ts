@@ -14,6 +14,7 @@ import { endHolder, lockFolder } from '../../signer/lock.ts'
 import { createLogger } from '../../telemetry/createLogger.ts'
 import { createEndings } from '../start/endings.ts'
 import { interruption } from '../start/interruption.ts'
+import { routeOf } from '../start/safeAgents.ts'
 import type { Terminal } from '../terminal.ts'
 
 type Options = {
@@ -145,10 +146,21 @@ export function findGuarded({ agents, directory }: Config): readonly Guarded[] {
     })
   const keys = listKeys(join(directory, 'keystore'))
   return guardians.map((config) => {
-    const account = config.account ?? keys.find(({ label }) => label === config.id)?.address
-    if (account !== undefined) return { config, account }
+    const { key, safe, account } = config
+    const held =
+      key.kind === 'keystore' ? keys.find(({ label }) => label === config.id)?.address : key.address
+    const acting = account ?? held
+    if (acting !== undefined && (safe === null || held !== undefined))
+      return {
+        config,
+        account: acting,
+        route: safe === null || held === undefined ? null : routeOf(safe, held),
+      }
     throw new InvalidInputError(`There is no key for agent "${config.id}".`, {
-      fix: `Make one with "rialto wallet create --label ${config.id}".`,
+      fix:
+        key.kind === 'keystore'
+          ? `Make one with "rialto wallet create --label ${config.id}".`
+          : 'Name its address in key.address.',
     })
   })
 }
