@@ -88,6 +88,12 @@ describe('what an owner should know', () => {
     )
   })
 
+  test('is that one which is down stops everything', () => {
+    const said = /^all 2 RPCs have to agree: while one of them is down/
+    expect(warnings(strangers.slice(0, 2))).toContainEqual(expect.stringMatching(said))
+    expect(warnings(strangers)).not.toContainEqual(expect.stringMatching(said))
+  })
+
   test('is that all are run by one operator', () => {
     expect(warnings(['https://a.example.org', 'https://b.example.org']).at(-1)).toBe(
       'all RPCs are run by one operator, as it seems (example.org): they can lie or fail together',

@@ -91,6 +91,14 @@ export function chainWarnings({ nodes, quorum, privateRoute }: RpcChain): readon
       ),
     )
   else {
+    if (quorum === urls.length)
+      findings.push(
+        warn(
+          'quorum',
+          `all ${quorum} RPCs have to agree: while one of them is down nothing is known of the chain, and nobody is protected`,
+          'Name one more in chain.rpcUrls.',
+        ),
+      )
     const providers = new Set(urls.map(providerOf))
     if (providers.size === 1)
       findings.push(
