@@ -13,7 +13,7 @@ import type { AgentConfig, ChainConfig, Config, PassphraseConfig } from '../../c
 import { redactUrl } from '../../config/redactUrl.ts'
 import { createAgent } from '../../createAgent.ts'
 import { holdDirectory } from '../../directory.ts'
-import { startProtector } from '../../protector/startProtector.ts'
+import { keepProtector } from '../../protector/startProtector.ts'
 import type { SignerProcess } from '../../signer/createSignerProcess.ts'
 import type { LogLevel } from '../../telemetry/createLogger.ts'
 import { deferLogger } from '../../telemetry/deferLogger.ts'
@@ -154,11 +154,19 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
     const isGuarded = config.agents.some(
       ({ role, policy }) => role === 'lending-guardian' && policy.mode === 'execute',
     )
-    const protector = isGuarded && options.protector ? startProtector(config.path) : null
+    const protector =
+      isGuarded && options.protector
+        ? keepProtector(config.path, (why) =>
+            terminal.note(
+              `  ${paint('yellow', '!')} The protector ended (${why}), and is started again at the next block; the log says more.`,
+            ),
+          )
+        : null
     if (protector !== null) {
       endings.add(() => {
         if (isOrderly) return protector.stop()
-        terminal.note(`  The protector, process ${protector.pid}, goes on: rialto protect --stop ends it.`)
+        if (protector.pid !== null)
+          terminal.note(`  The protector, process ${protector.pid}, goes on: rialto protect --stop ends it.`)
       })
       terminal.note(
         `  protector, process ${protector.pid}: rescues by rule alone, under the hard floor, if all else is down`,
@@ -193,6 +201,7 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
     })
     const requests = announceRequests(journal)
     for await (const { head } of heads) {
+      protector?.renew()
       await live.processHead(head)
       for (const line of await requests()) terminal.note(`  ${line}`)
       for (const { id, lastDecision } of (await describeAgents(session, 'watching')).agents)
