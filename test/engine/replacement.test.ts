@@ -161,6 +161,21 @@ describe('a rescue whose last valid block is over', () => {
     await engine.pass()
   })
 
+  it('is cancelled too where the account runs more code than the signer pays for: a revert uses its nonce as well', async () => {
+    const engine = await createEngine(world)
+    const { attempt } = await engine.act(await engine.moveTo(HUNGRY))
+    // Four new slots: some 110,000 gas.
+    const code = `0x${[1, 2, 3, 4].map((slot) => `6001600${slot}55`).join('')}00`
+    await engine.rpc('anvil_setCode', engine.agent.account, code)
+    for (let block = 0; block < 3; block += 1) await engine.pass({ drop: true })
+    expect((await attemptsOf(engine)).at(-1)).toMatchObject({ purpose: 'cancel', status: 'broadcast' })
+    await engine.pass()
+    expect((await attemptsOf(engine)).find(({ purpose }) => purpose === 'cancel')).toMatchObject({
+      status: 'failed',
+    })
+    expect(await nonceOf(engine)).toBe(attempt.nonce + 1n)
+  })
+
   it('a cancel that loses the race: what was mined is followed to its end', async () => {
     const engine = await createEngine(world)
     const { attempt, id } = await engine.act(await engine.moveTo(HUNGRY))

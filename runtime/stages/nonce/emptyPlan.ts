@@ -9,6 +9,8 @@ import { waitedBlocks } from '../slot.ts'
 
 /** Gas of a transaction that only uses its nonce: 21,000, and room for what a delegated account runs on it. */
 const EMPTY_GAS = 50_000n
+/** What a signer lets an empty transaction have at most. */
+const MOST_GAS = 100_000n
 
 /** The most that a unit of gas may cost where a whole account waits for it: what the policy allows a rescue. */
 export const freeCap = ({ gas, riskReducing }: Policy): Wei =>
@@ -39,7 +41,7 @@ export async function emptyPlan(
   return { plan, planHash: planHash(plan) }
 }
 
-/** An account with code runs it, whatever that is; one that reverts uses its nonce as well. */
+/** An account with code runs it, whatever that is; one that reverts, or runs out of gas, uses its nonce as well. */
 async function emptyGas(runtime: Runtime, plan: Plan, head: BlockRef): Promise<bigint> {
   const sender = senderOf(plan)
   if ((await runtime.chain.code(sender, head.hash)) === '0x') return EMPTY_GAS
@@ -51,7 +53,7 @@ async function emptyGas(runtime: Runtime, plan: Plan, head: BlockRef): Promise<b
     calls: [{ from: sender, to: sender, value: wei(0n), data: '0x' }],
   })
   const needed = call?.status === 'success' ? (call.gasUsed * 13n) / 10n : 0n
-  return needed > EMPTY_GAS ? needed : EMPTY_GAS
+  return needed > EMPTY_GAS && needed <= MOST_GAS ? needed : EMPTY_GAS
 }
 
 /**
