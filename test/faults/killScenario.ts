@@ -35,11 +35,9 @@ export type Played = {
   readonly mined: readonly string[]
   /** Kills, and what the start after each said. */
   readonly kills: readonly { readonly kill: Kill; readonly said: string }[]
-  /** How often each method was asked in each block, of an undisturbed run. */
-  readonly requests: readonly Readonly<Record<string, number>>[]
 }
 
-/** US dollars per ETH in each of the sixteen blocks: four falls that call for a rescue, and a rebound. */
+/** US dollars per ETH in each of the sixteen blocks: falls, three of which call for a rescue, and a rebound. */
 export const PRICES = [
   2_000, 1_850, 1_740, 1_745, 1_750, 1_660, 1_665, 1_600, 1_605, 1_610, 1_540, 1_545, 1_550, 1_600, 1_650,
   1_700,
@@ -48,7 +46,7 @@ export const PRICES = [
 const BASE_FEE = wei(parseGwei('20'))
 const ARGV = ['start', '--no-protector', '--port', '0']
 
-/** The policy that ships, with limits that let it act four times in sixteen blocks. */
+/** The policy that ships, with limits that let it act several times in sixteen blocks. */
 function writePolicy(folder: string): string {
   const shipped = JSON.parse(readFileSync('policies/lending-guardian.json', 'utf8'))
   const path = join(folder, 'policy.json')
@@ -100,7 +98,6 @@ export async function playKilled(kills: readonly Kill[]): Promise<Played> {
   const rpc = createRpc(stage.world.url)
   const begin = BigInt(await rpc<string>('eth_blockNumber'))
   const waiting = [...kills]
-  const requests: Record<string, number>[] = []
   let counts: Record<string, number> = {}
   let block = -1
   let run: Command | null = null
@@ -155,7 +152,6 @@ export async function playKilled(kills: readonly Kill[]): Promise<Played> {
         run = next
         lives.push({ kill, next })
       }
-      requests.push(counts)
       if (waiting[0]?.block === block)
         throw new InvariantError('A point to be killed at was never reached.', { ...waiting[0] })
     }
@@ -164,7 +160,6 @@ export async function playKilled(kills: readonly Kill[]): Promise<Played> {
     return {
       ...(await endOf(stage, begin)),
       kills: lives.map(({ kill, next }) => ({ kill, said: next.stderr() })),
-      requests,
     }
   } finally {
     run?.child.kill('SIGKILL')

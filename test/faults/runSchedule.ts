@@ -23,6 +23,8 @@ import { type Holdings, holdingsOf, minedOf } from './truth.ts'
 export type Defect = {
   readonly journal?: (journal: Journal) => Journal
   readonly agent?: (agent: Agent) => Agent
+  /** How many blocks it is given to come to rest, since it will not. */
+  readonly rest?: number
 }
 
 export type ScheduleResult = {
@@ -140,7 +142,7 @@ export async function runSchedule(
     await proxy.behave({})
     let violations: readonly Violation[] = []
     let still = 0
-    for (let block = 0; block < REST && still < STILL; block++) {
+    for (let block = 0; block < (defect.rest ?? REST) && still < STILL; block++) {
       await actors.mineBlock({ baseFeePerGas: BASE_FEE })
       await tick(false)
       violations = await checkRest({ rpc, account, begin, journal, signer, policy })
@@ -235,10 +237,12 @@ async function sendOutside(rpc: ReturnType<typeof createRpc>, chainId: number, l
 
 /** Takes away all that the queue holds of a schedule while the engine is at work. */
 async function wipe(stage: Stage, { epoch }: Journal, count: (fault: BlockFault) => void): Promise<void> {
-  count('redis wiped')
   const redis = new Redis(stage.services.queue.connection)
-  const keys = await redis.keys(`rialto-${epoch.slice(0, 8)}*`)
-  if (keys.length > 0) await redis.del(...keys)
+  const keys = await redis.keys(`rialto-${epoch.replaceAll(/[^0-9a-z]/gi, '-').slice(0, 40)}*`)
+  if (keys.length > 0) {
+    await redis.del(...keys)
+    count('redis wiped')
+  }
   await redis.quit()
 }
 

@@ -39,6 +39,7 @@ const defects: readonly { readonly name: string; readonly defect: Defect; readon
   {
     name: 'a journal that forgets what was settled',
     defect: {
+      rest: 3,
       journal: (journal) => ({
         ...journal,
         settle: async (id) => {
@@ -50,7 +51,11 @@ const defects: readonly { readonly name: string; readonly defect: Defect; readon
     },
     breaks: 'what was reserved is released',
   },
-  { name: 'an agent that moves its money twice', defect: { agent: greedy }, breaks: 'the final state' },
+  {
+    name: 'an agent that moves its money twice',
+    defect: { rest: 3, agent: greedy },
+    breaks: 'the final state',
+  },
 ]
 
 describe('a defect is found', () => {
