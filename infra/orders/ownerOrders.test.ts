@@ -59,7 +59,7 @@ describe('the orders of an owner', () => {
 
   it('halt everybody on an account that is evacuated, until something else was said about it', () => {
     const orders = openOrders(directory)
-    const target = { agent: guardian, account }
+    const target = { agent: guardian, account } as const
     const evacuate = (scope: Parameters<typeof say>[0]) =>
       giveOwnerOrder(directory, { scope, state: 'evacuating', reason: 'a test' })
     expect(orders.evacuates(target)).toBe(false)

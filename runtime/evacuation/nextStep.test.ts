@@ -90,7 +90,10 @@ describe('the next step', () => {
     expect(nextStep(lent(ether('1'))).action).toMatchObject({ kind: 'withdraw', amount: ether('1') })
     const { action, ...rest } = nextStep(lent(0n))
     expect(action).toBeNull()
-    expect('remains' in rest && rest.remains[0]).toMatchObject({ what: 'collateral', why: expect.stringMatching(/lent out/) })
+    expect('remains' in rest && rest.remains[0]).toMatchObject({
+      what: 'collateral',
+      why: expect.stringMatching(/lent out/),
+    })
   })
 
   it('transfers all of a token to the destination', () => {

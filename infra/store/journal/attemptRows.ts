@@ -56,10 +56,7 @@ export function attemptReadMethods(
 
     attempts: (agent) =>
       scope.query('read attempts', async (db) => {
-        const rows = await selectAttempts(db)
-          .where(and(ofEpoch, agent === undefined ? undefined : eq(attempts.agent, agent)))
-          .orderBy(asc(attempts.seq))
-        return rows.map(toAttempt)
+        return readAttempts(db, and(ofEpoch, agent === undefined ? undefined : eq(attempts.agent, agent)))
       }),
 
     steps: (id) =>
@@ -117,7 +114,7 @@ export async function moveAttempt(
 }
 
 /** Attempts with what was expected and what happened, in one statement. */
-export function selectAttempts(db: Queries) {
+function selectAttempts(db: Queries) {
   const isOutcome = (outcome: typeof expected | typeof actual, phase: 'expected' | 'actual') =>
     and(eq(outcome.epoch, attempts.epoch), eq(outcome.attemptId, attempts.id), eq(outcome.phase, phase))
   return db
@@ -126,6 +123,12 @@ export function selectAttempts(db: Queries) {
     .leftJoin(expected, isOutcome(expected, 'expected'))
     .leftJoin(actual, isOutcome(actual, 'actual'))
     .$dynamic()
+}
+
+/** The attempts that `which` names, in the order they were first recorded. */
+export async function readAttempts(db: Queries, which: SQL | undefined): Promise<readonly AttemptRecord[]> {
+  const rows = await selectAttempts(db).where(which).orderBy(asc(attempts.seq))
+  return rows.map(toAttempt)
 }
 
 type OutcomeRow = typeof outcomes.$inferSelect

@@ -22,14 +22,7 @@ import {
   supersededBy,
 } from '../rules.ts'
 import { attempts, intents, leases, nonces, outcomes } from '../schema.ts'
-import {
-  type AttemptRow,
-  isOpenRow,
-  moveAttempt,
-  readAttempt,
-  selectAttempts,
-  toAttempt,
-} from './attemptRows.ts'
+import { type AttemptRow, isOpenRow, moveAttempt, readAttempt, readAttempts } from './attemptRows.ts'
 import type { Scope, Tx } from './scope.ts'
 
 type Moved = Pick<AttemptRow, 'id' | 'intentId' | 'account' | 'nonce' | 'noncesUsed' | 'status'>
@@ -287,10 +280,7 @@ export function movementMethods(scope: Scope): Pick<Journal, 'advance' | 'settle
         checkOutside(outside, held)
         const { number: blockNumber, hash: blockHash } = outside.block
         await replaceRest(tx, held, supersededBy(outside), { blockNumber, blockHash })
-        const rows = await selectAttempts(tx)
-          .where(and(onNonce(outside), eq(attempts.status, 'replaced')))
-          .orderBy(asc(attempts.seq))
-        return rows.map(toAttempt)
+        return readAttempts(tx, and(onNonce(outside), eq(attempts.status, 'replaced')))
       }),
   }
 }
