@@ -34,6 +34,8 @@ export type SoakResult = {
   readonly intentsPerSecond: number
   /** Bytes of heap per intent, from the samples after the warm-up. */
   readonly growth: number
+  /** How many of the snapshots that agents were given are still held by somebody at last. */
+  readonly retained: number
   /** What is wrong between journal, ledger and chain at last; empty when nothing is. */
   readonly wrong: readonly string[]
 }
@@ -72,8 +74,13 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
       multicall3: world.addressBook.multicall3,
     })
     const journal = await stage.journalOf('soak')
+    const given: WeakRef<Snapshot>[] = []
+    const onSnapshot = (snapshot: Snapshot) => {
+      given.push(new WeakRef(snapshot))
+      options.onSnapshot?.(snapshot)
+    }
     const agents = accounts.map((account, index) => ({
-      agent: soaked(labels[index] ?? '', account, world.addressBook, options.onSnapshot),
+      agent: soaked(labels[index] ?? '', account, world.addressBook, onSnapshot),
       policy,
     }))
     const begin = (await chain.head()).number
@@ -106,9 +113,11 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
     // What the last block wanted is mined and settled, and nothing more is wanted.
     await actors.mineBlock({ baseFeePerGas: BASE_FEE })
     await live.processHead(await chain.head())
+    sampleAt(intents)
+    const retained = given.filter((snapshot) => snapshot.deref() !== undefined).length
     await live.close()
     const wrong = await checkSoak({ url: world.url, accounts, begin, journal, signer })
-    return { samples, intents, intentsPerSecond, growth: growthOf(samples), wrong }
+    return { samples, intents, intentsPerSecond, growth: growthOf(samples), retained, wrong }
   } finally {
     await stage.close()
   }
@@ -119,7 +128,7 @@ function soaked(
   label: string,
   account: Address,
   book: AddressBook,
-  onSnapshot: SoakOptions['onSnapshot'],
+  onSnapshot: (snapshot: Snapshot) => void,
 ): Agent {
   return {
     id: agentId(label),
@@ -130,7 +139,7 @@ function soaked(
       pools: book.uniswapV3.pools.map(({ address }) => address),
     }),
     analyse: async (snapshot) => {
-      onSnapshot?.(snapshot)
+      onSnapshot(snapshot)
       const { number } = snapshot.block
       return {
         proposal: {
