@@ -77,7 +77,7 @@ export function createEvacuation(options: EvacuationOptions): {
     const turn = await unaided.turn(head)
     const latest = turn.rivals.at(-1)
     if (latest?.plan.policyVersion === policy.version && unaided.isFresh(latest.plan, head))
-      return { kind: 'resent', reason: await unaided.send(latest.raw), hash: latest.hash }
+      return { kind: 'resent', reason: await unaided.send(latest.raw, turn, head), hash: latest.hash }
 
     const scene = await observeEvacuee(options, head)
     const step = nextStep(scene)

@@ -105,7 +105,7 @@ export function createProtector(options: ProtectorOptions): { atHead(head: Block
     const latest = turn.rivals.at(-1)
     const isOwn = sent !== null && sent.nonce === turn.nonce && latest?.hash === sent.hash
     if (latest === undefined || !unaided.isFresh(latest.plan, head)) return rescue(snapshot, turn, said)
-    if (isOwn) return said('resent', await unaided.send(latest.raw), latest.hash)
+    if (isOwn) return said('resent', await unaided.send(latest.raw, turn, head), latest.hash)
     return said(
       'waiting',
       `${latest.attemptId} was signed for block ${latest.plan.block.number} and may be mined`,
@@ -139,11 +139,11 @@ export function createProtector(options: ProtectorOptions): { atHead(head: Block
    * Sends what was signed last for a nonce that nothing can be put on now: were it forgotten by every pool, nothing would
    * ever be mined there. What somebody else signed for another end has to be too late for that first.
    */
-  async function keepUp({ rivals }: Turn, head: BlockRef): Promise<void> {
-    const latest = rivals.at(-1)
+  async function keepUp(turn: Turn, head: BlockRef): Promise<void> {
+    const latest = turn.rivals.at(-1)
     if (latest === undefined) return
     if (latest.fence === 'protector' || head.number >= latest.plan.lastValidBlock)
-      await unaided.send(latest.raw)
+      await unaided.send(latest.raw, turn, head)
   }
 
   return { atHead }

@@ -8,6 +8,7 @@ import type { BlockRef, Snapshot } from '../core/snapshot.ts'
 import { type Usd, usd } from '../core/units.ts'
 import { type DenialCode, denialCodes } from '../core/verdict.ts'
 import { reservedSpend } from '../stages/measure.ts'
+import { routeAfter } from '../stages/submit.ts'
 import { type Denied, type PreparationOptions, preparePlan } from './preparePlan.ts'
 
 export type UnaidedOptions = PreparationOptions & {
@@ -32,8 +33,8 @@ export type Unaided = {
   isFresh(plan: Plan, head: BlockRef): boolean
   /** Simulates, judges, has signed and sends an intent for a turn, outbidding all that was signed there. */
   act(snapshot: Snapshot, action: Action, turn: Turn): Promise<Deed>
-  /** Sends bytes that are signed. @returns what the node said */
-  send(raw: Hex): Promise<string>
+  /** Sends bytes that are signed, by the route that the policy names. @returns what the node said */
+  send(raw: Hex, turn: Turn, head: Pick<BlockRef, 'number'>): Promise<string>
 }
 
 /**
@@ -49,18 +50,21 @@ export function createUnaided(options: UnaidedOptions): Unaided {
   const { chain, signer, logger, policy, agent, account, book } = options
   /** Whose nonces are used: a Safe is acted for by the member of a role. */
   const sender = options.routeOf?.(agent)?.sender ?? account
-  const spends: { readonly at: bigint; readonly reserved: Usd }[] = []
+  /** What was asked for last on each nonce: of all on one at most one is ever mined, and the last is the dearest. */
+  const spends = new Map<bigint, { readonly at: bigint; readonly reserved: Usd }>()
 
-  async function act(snapshot: Snapshot, action: Action, { nonce, rivals }: Turn): Promise<Deed> {
-    const { timestamp } = snapshot.block
+  async function act(snapshot: Snapshot, action: Action, turn: Turn): Promise<Deed> {
+    const { nonce, rivals } = turn
+    const { block } = snapshot
     const prepared = await preparePlan(options, snapshot, action, {
       fees: rivals.map(({ plan }) => plan),
-      spent: spentSince(timestamp - BigInt(policy.spend.windowSeconds)),
+      spent: spentBeside(nonce, block.timestamp - BigInt(policy.spend.windowSeconds)),
     })
     if (prepared.kind === 'denied') return prepared
     const { hash: _hash, effects, ...plan } = prepared.plan
     // Counted before it is asked for: whether an answer that is lost was a signature, nobody knows.
-    spends.push({ at: timestamp, reserved: reservedSpend(plan, effects, snapshot, book) })
+    const before = spends.get(nonce)
+    spends.set(nonce, { at: block.timestamp, reserved: reservedSpend(plan, effects, snapshot, book) })
     try {
       const signed = await signer.sign({
         attemptId: attemptId(prepared.intentId, 1),
@@ -69,18 +73,21 @@ export function createUnaided(options: UnaidedOptions): Unaided {
         nonce,
         fence: 'protector',
       })
-      return { kind: 'acted', plan, hash: signed.hash, outcome: await send(signed.raw) }
+      return { kind: 'acted', plan, hash: signed.hash, outcome: await send(signed.raw, turn, block) }
     } catch (error) {
-      if (error instanceof RialtoError && !error.retryable)
-        return { kind: 'denied', reason: describeError(error), codes: codesOf(error) }
-      throw error
+      if (!(error instanceof RialtoError) || error.retryable) throw error
+      // Refused for good: nothing was signed, and nothing is spent.
+      if (before === undefined) spends.delete(nonce)
+      else spends.set(nonce, before)
+      return { kind: 'denied', reason: describeError(error), codes: codesOf(error) }
     }
   }
 
   /** Whatever the node says, the bytes are out: what becomes of them the next blocks show. */
-  async function send(raw: Hex): Promise<string> {
+  async function send(raw: Hex, { rivals }: Turn, head: Pick<BlockRef, 'number'>): Promise<string> {
+    const first = rivals[0]?.plan.block.number ?? head.number
     try {
-      await chain.sendRaw(raw, policy.submission.route)
+      await chain.sendRaw(raw, routeAfter(policy, head.number - first))
       return 'sent'
     } catch (error) {
       logger.warn({ error: describeError(error) }, 'the node did not take the transaction; it is sent again')
@@ -88,8 +95,13 @@ export function createUnaided(options: UnaidedOptions): Unaided {
     }
   }
 
-  const spentSince = (since: bigint): Usd =>
-    usd(spends.reduce((sum, { at, reserved }) => (at >= since ? sum + reserved : sum), 0n))
+  /** What may have been spent within the window on other nonces; what is older is forgotten. */
+  function spentBeside(nonce: bigint, since: bigint): Usd {
+    for (const [earlier, { at }] of spends) if (at < since) spends.delete(earlier)
+    return usd(
+      [...spends].reduce((sum, [other, { reserved }]) => (other === nonce ? sum : sum + reserved), 0n),
+    )
+  }
 
   return {
     async turn(head) {

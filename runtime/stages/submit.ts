@@ -34,7 +34,7 @@ export async function submit(
 ): Promise<Submission> {
   if (attempt.raw === null) throw new InvariantError('An attempt without bytes cannot be broadcast.')
   const { id, hash, nonce } = attempt
-  const route = routeOf(policy, waitedBlocks(first, head, runtime.blockSeconds))
+  const route = routeAfter(policy, waitedBlocks(first, head, runtime.blockSeconds))
   const told = { attempt: id, hash, nonce: nonce.toString(), route }
   try {
     await runtime.chain.sendRaw(attempt.raw, route)
@@ -54,8 +54,12 @@ export async function submit(
   return 'taken'
 }
 
-/** A private route is left for the public pool only when the policy says so, and only after as long as it says. */
-function routeOf({ submission }: Policy, age: bigint): SubmissionRoute {
+/**
+ * A private route is left for the public pool only when the policy says so, and only after as long as it says.
+ *
+ * @param age blocks since the first on the nonce was made
+ */
+export function routeAfter({ submission }: Policy, age: bigint): SubmissionRoute {
   const { route, publicAfterBlocks } = submission
   const isOver = publicAfterBlocks !== null && age >= BigInt(publicAfterBlocks)
   return route === 'private' && !isOver ? 'private' : 'public'

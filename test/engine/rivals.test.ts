@@ -2,9 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createRule } from '../../agents/lending-guardian/rule.ts'
 import { decodeRevert } from '../../infra/chain/decodeRevert.ts'
 import { startWorld, type World } from '../../infra/world/world.ts'
+import { RialtoError } from '../../runtime/core/errors.ts'
 import type { Chain } from '../../runtime/core/ports.ts'
 import { wei } from '../../runtime/core/units.ts'
-import { createProtector } from '../../runtime/protector/createProtector.ts'
+import { createProtector, type ProtectorOptions } from '../../runtime/protector/createProtector.ts'
 import { createEngine, dollars, type Engine, gwei } from './engine.fixture.ts'
 
 // Engine and protector sign for one account, and neither knows when the other does.
@@ -21,7 +22,7 @@ const FLOOR = dollars(1_580)
 /** Under the hard floor, after one rescue. */
 const UNDER = dollars(1_280)
 
-function protectorOf({ agent, policy, runtime }: Engine) {
+function protectorOf({ agent, policy, runtime }: Engine, changes: Partial<ProtectorOptions> = {}) {
   const { book, chain, signer, logger, blockSeconds } = runtime
   return createProtector({
     chain,
@@ -44,6 +45,7 @@ function protectorOf({ agent, policy, runtime }: Engine) {
     blockSeconds,
     graceBlocks: 0n,
     explainRevert: decodeRevert,
+    ...changes,
   })
 }
 
@@ -99,5 +101,59 @@ describe('bytes on the lowest nonce that the fee cap lets nobody outbid', () => 
     for (let block = 0; block < 4; block += 1)
       after.push((await protector.atHead(await engine.mine({ baseFee: cheap }))).kind)
     expect(after).toEqual(['denied', 'acted', 'well', 'well'])
+  })
+})
+
+describe('what the protector may spend on rescues', () => {
+  /** Every block is one that it might sign in: far more than its rolling cap would pay for. */
+  const BLOCKS = 70
+
+  it('is not used up by what the signer refuses', async () => {
+    const engine = await createEngine(world)
+    const { signer } = engine.runtime
+    let refuses = true
+    const refusal = new RialtoError('PLAN_REFUSED', 'the signer refuses the plan')
+    const protector = protectorOf(engine, {
+      signer: { ...signer, sign: (asked) => (refuses ? Promise.reject(refusal) : signer.sign(asked)) },
+    })
+    await engine.moveTo(FLOOR)
+    for (let block = 0; block < BLOCKS; block += 1)
+      expect((await protector.atHead(await engine.mine())).reason).toContain('the signer refuses the plan')
+    refuses = false
+    expect(await protector.atHead(await engine.mine())).toMatchObject({ kind: 'acted' })
+  })
+
+  it('counts of all on one nonce the last only, until the fee cap ends it', async () => {
+    const engine = await createEngine(world)
+    const { chain } = engine.runtime
+    const lost = async () => `0x${'00'.repeat(32)}` as const
+    const protector = protectorOf(engine, { chain: { ...chain, sendRaw: lost } })
+    let last = await protector.atHead(await engine.moveTo(FLOOR))
+    for (let block = 0; block < BLOCKS && last.kind !== 'denied'; block += 1)
+      last = await protector.atHead(await engine.mine())
+    expect(last.reason).toMatch(/^It pays up to \S+ gwei per gas; the limit is 400\.$/)
+  })
+})
+
+describe('a rescue that goes privately', () => {
+  it('is public once it has waited as long as the policy says', async () => {
+    const engine = await createEngine(world, {
+      policy: (policy) => ({ ...policy, submission: { route: 'private', publicAfterBlocks: 1 } }),
+    })
+    const { chain } = engine.runtime
+    const routes: string[] = []
+    const protector = protectorOf(engine, {
+      chain: {
+        ...chain,
+        sendRaw: async (raw, route = 'public') => {
+          routes.push(route)
+          return route === 'public' ? chain.sendRaw(raw) : `0x${'00'.repeat(32)}`
+        },
+      },
+    })
+    await protector.atHead(await engine.moveTo(FLOOR))
+    await protector.atHead(await engine.mine())
+    expect(routes).toEqual(['private', 'public'])
+    expect(await protector.atHead(await engine.mine())).toMatchObject({ kind: 'well' })
   })
 })
