@@ -7,6 +7,7 @@ import { type Hex, hexToBigInt, hexToBytes, parseTransaction, recoverTransaction
 import { privateKeyToAccount, sign } from 'viem/accounts'
 import { recoverAuthorizationAddress } from 'viem/utils'
 import { describe, expect, test } from 'vitest'
+import { tsxModule } from '../../process/entryPoint.ts'
 import type { UnsignedTransaction } from '../keyHolder.ts'
 import { type AwsKmsModule, createAwsKms } from './awsKms.ts'
 import { HALF_ORDER } from './checkSigned.ts'
