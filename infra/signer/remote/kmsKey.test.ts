@@ -186,8 +186,7 @@ describe('createAwsKms', () => {
 
   test('says what to do when the SDK is not installed', async () => {
     // In a process of its own: the test runner has a word of its own for optional packages that are missing.
-    const script = `import { tsxModule } from '../../process/entryPoint.ts'
-import { createAwsKms } from ${JSON.stringify(new URL('./awsKms.ts', import.meta.url).href)}
+    const script = `import { createAwsKms } from ${JSON.stringify(new URL('./awsKms.ts', import.meta.url).href)}
       createAwsKms().catch(({ code, fix }) => console.log(JSON.stringify({ code, fix })))`
     const { stdout } = await promisify(execFile)(process.execPath, [
       ...['--import', tsxModule('dist/loader.mjs').href],
