@@ -348,7 +348,8 @@ describe('judgePlan', () => {
   })
 
   test('no single changed byte of an honest plan gets money anywhere else', () => {
-    // Whatever still passes differs in an amount, a floor or a deadline: the addresses are all as they were.
+    // Whatever still passes differs in an amount, a floor, a deadline, or in which token of the book comes back to its
+    // owner: everybody else is as he was.
     const words = Object.values(honest).flatMap((calls) =>
       calls.flatMap((call, index) => (call.to === assert ? [] : { calls, call, index })),
     )
@@ -372,8 +373,13 @@ describe('judgePlan', () => {
   })
 })
 
-/** The address-like words of calldata: 12 zero bytes and then something large. */
+/** The address-like words of calldata: 12 zero bytes and then something large. All tokens of the book are one. */
 const addressesIn = ({ data }: Call): readonly string[] =>
-  (data.slice(10).match(/.{64}/g) ?? []).filter(
-    (word) => /^0{24}a0a0/.test(word) || word.endsWith(ME.slice(2).toLowerCase()),
-  )
+  (data.slice(10).match(/.{64}/g) ?? [])
+    .filter((word) => /^0{24}a0a0/.test(word) || word.endsWith(ME.slice(2).toLowerCase()))
+    .map((word) => (TOKENS.some((token) => word.endsWith(token.slice(2).toLowerCase())) ? 'a token' : word))
+
+const TOKENS: readonly Address[] = [
+  ...book.tokens.map(({ address }) => address),
+  ...book.aaveV3.reserves.map(({ aToken }) => aToken),
+]

@@ -129,7 +129,7 @@ function expectedOf(context: GuardContext, intent: Action): readonly Expectation
       ]
     case 'revoke':
       // No balance moves: whatever falls all the same is no part of it.
-      return []
+      return [own('asset in the wallet', intent.asset, 0n, UNBOUNDED)]
   }
 }
 
