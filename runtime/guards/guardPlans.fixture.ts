@@ -111,7 +111,7 @@ const outcomes: {
     ],
     '0',
   ],
-  revoke: [accountData('72000', '46000'), [], '0'],
+  revoke: [accountData('72000', '46000'), [paid(usdc, 0n)], '0'],
 }
 
 /** Allowances that a plan touched: used up, or taken back. */

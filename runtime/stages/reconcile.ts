@@ -67,6 +67,22 @@ function deviates(
   return shortfall.value > 0n && mulDiv(shortfall.value, BPS, shortfall.of, 'up') > policy.maxDeviation
 }
 
+/**
+ * Records once more how a settled attempt ended, which takes along what has come to its nonce since.
+ *
+ * @returns whether it is settled by a block
+ */
+export async function repeatSettlement({ journal }: Runtime, attempt: AttemptRecord): Promise<boolean> {
+  const { id, status, blockNumber, blockHash, actual, reserved, spent, failure } = attempt
+  if (blockNumber === null || blockHash === null) return false
+  const stored = { blockNumber, blockHash, actual, spent: spent ?? reserved }
+  if (status === 'confirmed') await journal.settle(id, { status: 'confirmed', ...stored, deviated: false })
+  else if (status === 'failed')
+    await journal.settle(id, { status: 'failed', ...stored, failure: failure ?? '' })
+  else return false
+  return true
+}
+
 type Measured = {
   readonly actual: Outcome
   readonly spent: Usd

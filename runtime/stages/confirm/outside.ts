@@ -3,6 +3,7 @@ import type { Hash } from '../../core/ids.ts'
 import type { BlockRef } from '../../core/snapshot.ts'
 import type { Policy } from '../../guards/policy.ts'
 import type { Nonces } from '../nonce/readNonces.ts'
+import { repeatSettlement } from '../reconcile.ts'
 import type { Runtime } from '../runtime.ts'
 import { sayOnce, wasTold } from '../say.ts'
 import type { Slot } from '../slot.ts'
@@ -25,7 +26,7 @@ export async function judgeOutside(
   const deep = number === null ? null : await chain.block(number)
   if (deep !== null && (await chain.nonce(account, deep.hash)) > nonce) {
     const named = await chain.transactionAt(account, nonce, deep)
-    if (named !== null && (await repeatSettlement(runtime, named.hash))) return 'superseded'
+    if (named !== null && (await isSettled(runtime, named.hash))) return 'superseded'
     // One of ours, whose receipt the nodes have yet to agree on, or that the journal lost, is no proof of anything.
     if (named === null || !(await isOurs(runtime, slot, named.hash))) {
       const outside = { account, nonce, hash: named?.hash ?? null, block: named?.block ?? idOf(deep) }
@@ -63,20 +64,9 @@ async function isOurs({ signer }: Runtime, slot: Slot, hash: Hash): Promise<bool
  *
  * @returns whether the journal has settled the transaction
  */
-async function repeatSettlement({ journal }: Runtime, hash: Hash): Promise<boolean> {
-  const winner = (await journal.attempts()).find((attempt) => attempt.hash === hash)
-  if (winner === undefined) return false
-  const { id, status, blockNumber, blockHash, actual, spent, failure } = winner
-  if ((status !== 'confirmed' && status !== 'failed') || blockNumber === null || blockHash === null)
-    return false
-  const stored = { blockNumber, blockHash, actual, spent: spent ?? winner.reserved }
-  await journal.settle(
-    id,
-    status === 'confirmed'
-      ? { status, ...stored, deviated: false }
-      : { status, ...stored, failure: failure ?? '' },
-  )
-  return true
+async function isSettled(runtime: Runtime, hash: Hash): Promise<boolean> {
+  const winner = (await runtime.journal.attempts()).find((attempt) => attempt.hash === hash)
+  return winner !== undefined && repeatSettlement(runtime, winner)
 }
 
 const idOf = ({ number, hash }: BlockRef) => ({ number, hash })
