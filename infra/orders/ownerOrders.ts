@@ -4,7 +4,7 @@ import { type Address, isAddress, isAddressEqual } from 'viem'
 import { z } from 'zod'
 import type { AgentId } from '../../runtime/core/ids.ts'
 import type { TradingScope } from '../../runtime/core/journal.ts'
-import type { TradingState } from '../../runtime/core/verdict.ts'
+import { strictest, type TradingState } from '../../runtime/core/verdict.ts'
 import { OrdersError } from './errors.ts'
 
 /** What an owner can order. `evacuating`: unwind and move out what is there, and halt everybody else. */
@@ -36,7 +36,6 @@ const line = z.strictObject({
 })
 
 const FILE = 'orders.jsonl'
-const STRICTNESS: readonly TradingState[] = ['active', 'reducing', 'halted']
 
 /** Whom a question is about: whoever has that name, or acts on that account. */
 export type OrderTarget = { readonly agent?: AgentId | string; readonly account?: Address }
@@ -88,10 +87,7 @@ export function openOrders(directory: string): OwnerOrders {
       const said = current().flatMap(({ scope: whom, state }) =>
         concerns(whom, target) ? [state === 'evacuating' ? 'halted' : state] : [],
       )
-      return said.reduce<TradingState>(
-        (strictest, state) => (STRICTNESS.indexOf(state) > STRICTNESS.indexOf(strictest) ? state : strictest),
-        'active',
-      )
+      return strictest(said)
     },
     // In the order of the file: the last of those that hold is the last that was said.
     evacuates: (target) =>

@@ -28,7 +28,6 @@ import type {
 } from '../../runtime/core/journal.ts'
 import { StatusConflictError } from '../../runtime/core/journal.ts'
 import { type Plan, planHash, senderOf } from '../../runtime/core/lifecycle.ts'
-import type { TradingState } from '../../runtime/core/verdict.ts'
 
 /*
  * Rules that every journal keeps, whatever it writes to. The database holds most of them a second time, by its
@@ -229,10 +228,6 @@ export const noncesOf = ({
   noncesUsed,
 }: Pick<PreparedAttempt, 'nonce' | 'noncesUsed'>): readonly bigint[] =>
   noncesUsed === 2 ? [nonce, nonce + 1n] : [nonce]
-
-/** The strictest of several orders; `active` when there is none. */
-export const strictest = (states: readonly TradingState[]): TradingState =>
-  states.includes('halted') ? 'halted' : states.includes('reducing') ? 'reducing' : 'active'
 
 /**
  * A request is about its own plan.

@@ -63,3 +63,7 @@ export const denials = (verdict: Verdict): readonly Finding[] =>
 
 /** Owners stop agents with this: `reducing` lets only risk-reducing intents through, `halted` nothing. */
 export type TradingState = 'active' | 'reducing' | 'halted'
+
+/** The strictest of several orders; `active` when there is none. @example strictest(['reducing', 'active']) // 'reducing' */
+export const strictest = (states: readonly TradingState[]): TradingState =>
+  states.includes('halted') ? 'halted' : states.includes('reducing') ? 'reducing' : 'active'

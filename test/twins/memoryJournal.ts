@@ -1,7 +1,7 @@
 import { type Address, getAddress } from 'viem'
 import { storable } from '../../infra/store/columns.ts'
 import { decodeAction, encodeAction, sameVerdict, storableVerdict } from '../../infra/store/json.ts'
-import { checkDecision, strictest } from '../../infra/store/rules.ts'
+import { checkDecision } from '../../infra/store/rules.ts'
 import { isOpen } from '../../runtime/core/attempts.ts'
 import { type AgentId, type EpochId, epochId } from '../../runtime/core/ids.ts'
 import {
@@ -12,7 +12,7 @@ import {
   type Lease,
 } from '../../runtime/core/journal.ts'
 import { type Usd, usd } from '../../runtime/core/units.ts'
-import { denials, type TradingState, type Verdict } from '../../runtime/core/verdict.ts'
+import { denials, strictest, type TradingState, type Verdict } from '../../runtime/core/verdict.ts'
 import { memoryApprovals } from './memoryApprovals.ts'
 import { agentOf, memoryAttempts } from './memoryAttempts.ts'
 import { emptyTables, found, highest, lower, nonceKey, put } from './memoryTables.ts'

@@ -1,6 +1,6 @@
 import { and, desc, eq, isNull, or } from 'drizzle-orm'
 import type { Journal, JournalStore } from '../../../runtime/core/journal.ts'
-import { strictest } from '../rules.ts'
+import { strictest } from '../../../runtime/core/verdict.ts'
 import { tradingOrders } from '../schema.ts'
 import type { Db, Scope } from './scope.ts'
 
