@@ -1,6 +1,4 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createRule } from '../../agents/lending-guardian/rule.ts'
-import { decodeRevert } from '../../infra/chain/decodeRevert.ts'
 import { OrdersError } from '../../infra/orders/errors.ts'
 import { startWorld, type World } from '../../infra/world/world.ts'
 import { TransactionRefusedError } from '../../runtime/core/chainErrors.ts'
@@ -8,8 +6,8 @@ import { RialtoError } from '../../runtime/core/errors.ts'
 import { intentId } from '../../runtime/core/ids.ts'
 import type { BlockRef } from '../../runtime/core/snapshot.ts'
 import { decide, execute } from '../../runtime/pipeline.ts'
-import { createProtector, type ProtectorOptions } from '../../runtime/protector/createProtector.ts'
 import { createEngine, dollars, type Engine, withMode } from './engine.fixture.ts'
+import { protectorOf } from './protector.fixture.ts'
 
 let world: World
 beforeAll(async () => {
@@ -20,34 +18,6 @@ afterAll(() => world.stop())
 /** Under the hard floor of 1.05, and above liquidation. */
 const UNDER = dollars(1_580)
 const FURTHER = dollars(1_560)
-
-function protectorOf(engine: Engine, changes: Partial<ProtectorOptions> = {}) {
-  const { agent, policy, runtime } = engine
-  const { book, chain, signer, logger, blockSeconds } = runtime
-  return createProtector({
-    chain,
-    signer,
-    logger,
-    book,
-    guarded: agent,
-    policy,
-    rule: createRule({
-      id: agent.id,
-      account: agent.account,
-      thresholds: policy.healthFactor,
-      assets: book.aaveV3.reserves.map(({ asset }) => asset),
-      pools: book.uniswapV3.pools.map(({ address }) => address),
-      wrappedNative: book.wrappedNative,
-      maxSlippage: policy.riskReducing.slippage.oracle,
-      quoteTolerance: policy.riskReducing.slippage.pool,
-    }),
-    orders: () => 'active',
-    blockSeconds,
-    graceBlocks: 0n,
-    explainRevert: decodeRevert,
-    ...changes,
-  })
-}
 
 const signed = (engine: Engine) => engine.runtime.signer.signedFrom(engine.agent.account, 0n)
 

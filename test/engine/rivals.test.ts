@@ -1,12 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createRule } from '../../agents/lending-guardian/rule.ts'
-import { decodeRevert } from '../../infra/chain/decodeRevert.ts'
 import { startWorld, type World } from '../../infra/world/world.ts'
 import { RialtoError } from '../../runtime/core/errors.ts'
 import type { Chain } from '../../runtime/core/ports.ts'
 import { wei } from '../../runtime/core/units.ts'
-import { createProtector, type ProtectorOptions } from '../../runtime/protector/createProtector.ts'
-import { createEngine, dollars, type Engine, gwei } from './engine.fixture.ts'
+import { createEngine, dollars, gwei } from './engine.fixture.ts'
+import { protectorOf } from './protector.fixture.ts'
 
 // Engine and protector sign for one account, and neither knows when the other does.
 
@@ -21,33 +19,6 @@ const HUNGRY = dollars(1_750)
 const FLOOR = dollars(1_580)
 /** Under the hard floor, after one rescue. */
 const UNDER = dollars(1_280)
-
-function protectorOf({ agent, policy, runtime }: Engine, changes: Partial<ProtectorOptions> = {}) {
-  const { book, chain, signer, logger, blockSeconds } = runtime
-  return createProtector({
-    chain,
-    signer,
-    logger,
-    book,
-    guarded: agent,
-    policy,
-    rule: createRule({
-      id: agent.id,
-      account: agent.account,
-      thresholds: policy.healthFactor,
-      assets: book.aaveV3.reserves.map(({ asset }) => asset),
-      pools: book.uniswapV3.pools.map(({ address }) => address),
-      wrappedNative: book.wrappedNative,
-      maxSlippage: policy.riskReducing.slippage.oracle,
-      quoteTolerance: policy.riskReducing.slippage.pool,
-    }),
-    orders: () => 'active',
-    blockSeconds,
-    graceBlocks: 0n,
-    explainRevert: decodeRevert,
-    ...changes,
-  })
-}
 
 describe('a rescue that the protector signs while the engine follows its account', () => {
   it('is no gap to be filled: nothing outbids it', async () => {
