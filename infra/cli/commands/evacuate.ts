@@ -22,8 +22,8 @@ import { giveOwnerOrder, openOrders } from '../../orders/ownerOrders.ts'
 import { connectSigner } from '../../signer/connectSigner.ts'
 import { SignerError } from '../../signer/errors.ts'
 import { lockFolder } from '../../signer/lock.ts'
-import { createLogger } from '../../telemetry/createLogger.ts'
 import { canAsk } from '../askSecret.ts'
+import { openLog } from '../openLog.ts'
 import {
   type PassphraseOptions,
   passphraseFdOption,
@@ -99,11 +99,7 @@ async function evacuate(config: Config, options: Options, terminal: Terminal): P
   endings.add(() => stop.dispose())
   try {
     await prepareDirectory(directory)
-    const logger = createLogger({
-      directory,
-      level: 'info',
-      onFailure: (error) => terminal.note(`rialto: the log cannot be written: ${error.message}`),
-    })
+    const logger = openLog(directory, terminal)
     endings.add(() => logger.close())
     // Whoever says yes is heard before anything that could fail is asked: everybody else stops here and now.
     if (options.yes === true && options.plan !== true) orderIt(directory, scope, terminal)

@@ -11,7 +11,7 @@ import { connectSigner } from '../../signer/connectSigner.ts'
 import { SignerError } from '../../signer/errors.ts'
 import { listKeys } from '../../signer/keystore/openKeystore.ts'
 import { endHolder, lockFolder } from '../../signer/lock.ts'
-import { createLogger } from '../../telemetry/createLogger.ts'
+import { openLog } from '../openLog.ts'
 import { createEndings } from '../start/endings.ts'
 import { interruption } from '../start/interruption.ts'
 import { routeOf } from '../start/safeAgents.ts'
@@ -73,11 +73,7 @@ async function protect(config: Config, options: Options, terminal: Terminal): Pr
   try {
     const unlock = await lock(directory, options.takeOver === true)
     endings.add(() => unlock())
-    const logger = createLogger({
-      directory,
-      level: 'info',
-      onFailure: (error) => terminal.note(`rialto: the log cannot be written: ${error.message}`),
-    })
+    const logger = openLog(directory, terminal)
     endings.add(() => logger.close())
     const signer = await connectSigner({ directory })
     endings.add(() => signer.close())

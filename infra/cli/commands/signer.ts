@@ -7,7 +7,7 @@ import { loadEnvironment } from '../../config/loadEnvironment.ts'
 import { prepareDirectory } from '../../directory.ts'
 import { type ConnectedSigner, connectSigner } from '../../signer/connectSigner.ts'
 import { takePassphrase } from '../../signer/keystore/passphrase.ts'
-import { createLogger } from '../../telemetry/createLogger.ts'
+import { openLog } from '../openLog.ts'
 import {
   type PassphraseOptions,
   passphraseFdOption,
@@ -64,11 +64,7 @@ async function keep(
   endings.add(() => stop.dispose())
   try {
     await prepareDirectory(directory)
-    const logger = createLogger({
-      directory,
-      level: 'info',
-      onFailure: (error) => terminal.note(`rialto: the log cannot be written: ${error.message}`),
-    })
+    const logger = openLog(directory, terminal)
     endings.add(() => logger.close())
     const passphrase =
       given === null
