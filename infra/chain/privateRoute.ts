@@ -2,12 +2,13 @@ import { type Hex, numberToHex } from 'viem'
 import type { Hash } from '../../runtime/core/ids.ts'
 import type { Chain } from '../../runtime/core/ports.ts'
 import { parseRpcUrl } from './parseRpcUrl.ts'
+import { createRelayIdentity } from './relayIdentity.ts'
 import { createRpc, type Requester } from './rpc.ts'
 import { sendRaw } from './sendRaw.ts'
 
 /**
  * How a private route takes transactions. `send-private`: by `eth_sendPrivateTransaction`, as block builders and
- * relays do. `protected-rpc`: by plain `eth_sendRawTransaction` at an endpoint that keeps them to itself.
+ * relays do, signed by a {@link createRelayIdentity | key that is nobody's}. `protected-rpc`: by plain `eth_sendRawTransaction` at an endpoint that keeps them to itself.
  */
 export type PrivateRouteKind = 'send-private' | 'protected-rpc'
 
@@ -50,7 +51,14 @@ export type PrivateRoute = {
 export function openPrivateRoute(parameters: PrivateRouteParameters): PrivateRoute {
   const { kind, maxBlocks, requester, timeout = 10_000 } = parameters
   const url = parseRpcUrl(parameters.url, requester !== undefined)
-  const rpc = createRpc({ url, timeout, retries: 0, ...(requester === undefined ? {} : { requester }) })
+  const rpc = createRpc({
+    url,
+    timeout,
+    retries: 0,
+    ...(requester === undefined ? {} : { requester }),
+    // A protected RPC takes transactions from whoever comes, and needs to know nobody.
+    ...(kind === 'send-private' ? { headersFor: createRelayIdentity() } : {}),
+  })
   return {
     host: rpc.host,
     async send(raw, chain) {

@@ -9,6 +9,8 @@ export type Requester = { request(args: { method: string; params: unknown }): Pr
 export type RpcParameters = {
   readonly url: URL
   readonly requester?: Requester
+  /** More headers, which may depend on what is sent. Not for a {@link requester}. */
+  readonly headersFor?: (body: string) => Promise<Readonly<Record<string, string>>>
   /** For one request with all its retries and the whole of its answer, in milliseconds. */
   readonly timeout: number
   /** Further tries of a read that got no answer. What is sent is never sent twice by itself. */
@@ -83,13 +85,24 @@ const UNSENT: ReadonlySet<string> = new Set([
  * or unknown. viem's own errors are not passed on, not even as a cause: they hold the URL and the whole calldata.
  */
 export function createRpc(parameters: RpcParameters): Rpc {
-  const { url, requester, timeout, retries } = parameters
+  const { url, requester, headersFor, timeout, retries } = parameters
   const host = hostOf(url)
   const client = createClient({
     transport:
       requester === undefined
         ? // viem's own time-out ends with the answer's headers; the signal below covers its body too.
-          http(url.href, { timeout: 0, retryCount: 0 })
+          http(url.href, {
+            timeout: 0,
+            retryCount: 0,
+            ...(headersFor === undefined
+              ? {}
+              : {
+                  onFetchRequest: async (_request, init) => ({
+                    ...init,
+                    headers: { ...init.headers, ...(await headersFor(String(init.body))) },
+                  }),
+                }),
+          })
         : custom(requester, { retryCount: 0 }),
   })
   const request = client.request as EIP1193RequestFn as (
