@@ -4,6 +4,7 @@ import type { BaseCheckpointSaver } from '@langchain/langgraph'
 import type { LendingGuardianOptions } from '../agents/lending-guardian/index.ts'
 import type { AddressBook } from '../runtime/core/addressBook.ts'
 import type { Agent } from '../runtime/core/agent.ts'
+import { systemClock } from '../runtime/core/clock.ts'
 import { describeError, type RialtoError } from '../runtime/core/errors.ts'
 import type { AgentId } from '../runtime/core/ids.ts'
 import type { RolesRoute } from '../runtime/core/lifecycle.ts'
@@ -168,6 +169,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     signer: options.signer,
     logger: services.logger,
     book: options.book,
+    clock: systemClock,
     holder: leaseHolder(services.store),
     blockSeconds: BigInt(options.blockSeconds),
     analyseTimeout: ANALYSE_TIMEOUT,

@@ -1,5 +1,6 @@
 import type { Hex } from 'viem'
 import { ApprovalClosedError, type ApprovalRecord } from '../../runtime/core/approvalRecords.ts'
+import { type Clock, unixSeconds } from '../../runtime/core/clock.ts'
 import { InvalidInputError } from '../../runtime/core/errors.ts'
 import type { Hash } from '../../runtime/core/ids.ts'
 import { type Journal, UnknownRecordError } from '../../runtime/core/journal.ts'
@@ -43,10 +44,10 @@ export class UnknownApprovalError extends InvalidInputError {
 /**
  * The desk of some journals.
  *
- * @param now chain time in seconds, by which a signature comes in time or too late
- * @example openDesk([journal], async () => (await chain.head()).timestamp)
+ * @param clock by which a signature comes in time or too late
+ * @example openDesk([journal], systemClock)
  */
-export function openDesk(journals: readonly Journal[], now: () => Promise<bigint>): ApprovalDesk {
+export function openDesk(journals: readonly Journal[], clock: Clock): ApprovalDesk {
   async function find(id: Hash): Promise<{ journal: Journal; record: ApprovalRecord }> {
     for (const journal of journals) {
       const record = await journal.approval(id)
@@ -90,7 +91,7 @@ export function openDesk(journals: readonly Journal[], now: () => Promise<bigint
 
     async approve(id, signature) {
       const { journal, record: before } = await find(id)
-      const record = await journal.addApproval(id, signature, await now())
+      const record = await journal.addApproval(id, signature, unixSeconds(clock))
       return answered(journal, record, record.signatures.length > before.signatures.length)
     },
 

@@ -17,7 +17,7 @@ import type { Journal, Logger } from '../../runtime/core/ports.ts'
 export type HeldFor = {
   readonly planHash: Hash
   readonly agent: string
-  /** Chain time in seconds, as a decimal string. */
+  /** Seconds since 1970, as a decimal string. */
   readonly expiresAt: string
 }
 

@@ -258,7 +258,7 @@ export function checkSignable({ id, status, expiresAt, intent }: Waiting, signed
   if (status !== 'pending' && status !== 'approved') throw new ApprovalClosedError(id, `it is ${status}`)
   if (intent !== 'proposed') throw new ApprovalClosedError(id, `its intent is ${intent}`)
   if (signedAt >= expiresAt)
-    throw new ApprovalClosedError(id, `it expired ${signedAt - expiresAt} seconds ago, by the chain's time`)
+    throw new ApprovalClosedError(id, `it expired ${signedAt - expiresAt} seconds ago`)
 }
 
 /**

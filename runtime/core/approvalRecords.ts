@@ -34,9 +34,9 @@ export type ApprovalRequest = {
   /** Whose signatures count, and of how many different ones, by the policy of that version. */
   readonly owners: readonly Address[]
   readonly threshold: number
-  /** Chain time, in seconds. */
+  /** Seconds since 1970, by the clock of a machine and not of the chain. */
   readonly requestedAt: bigint
-  /** Chain time, in seconds, at which no signature helps any more. Part of what is signed. */
+  /** Seconds since 1970, by the same clock, at which no signature helps any more. Part of what is signed. */
   readonly expiresAt: bigint
 }
 
@@ -45,7 +45,7 @@ export type ApprovalSignature = {
   readonly signer: Address
   /** 65 bytes over {@link approvalTypedData}. */
   readonly signature: Hex
-  /** Chain time, in seconds, of the newest block then. */
+  /** Seconds since 1970, by the clock of whoever took it. */
   readonly signedAt: bigint
 }
 

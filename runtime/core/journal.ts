@@ -223,7 +223,7 @@ export type Journal = {
    * Stores an owner's signature; the one that makes them enough makes the request `approved`. An owner who signed before
    * changes nothing.
    *
-   * @param signedAt chain time in seconds, of the newest block
+   * @param signedAt seconds since 1970, by the clock of whoever takes it
    * @throws {ApprovalSignatureError} when it is none of an owner over exactly this request.
    * @throws {ApprovalClosedError} when the request does not wait any more, or its time is over.
    */

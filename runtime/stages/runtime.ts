@@ -1,5 +1,6 @@
 import type { Hex } from 'viem'
 import type { AddressBook } from '../core/addressBook.ts'
+import type { Clock } from '../core/clock.ts'
 import type { AgentId } from '../core/ids.ts'
 import type { RolesRoute } from '../core/lifecycle.ts'
 import type { Chain, Journal, Logger, Signer } from '../core/ports.ts'
@@ -12,6 +13,8 @@ export type Runtime = {
   readonly signer: Signer
   readonly logger: Logger
   readonly book: AddressBook
+  /** The time of day, as the signer and the owners have it: by it people are asked. */
+  readonly clock: Clock
   /** Names this process in leases. */
   readonly holder: string
   /** Seconds between blocks: where the next block is simulated at. */

@@ -8,6 +8,7 @@ import { openStore } from '../../infra/store/openStore.ts'
 import { startWorld, type World } from '../../infra/world/world.ts'
 import { type ApprovalRecord, approvalOf, signedApproval } from '../../runtime/core/approvalRecords.ts'
 import { approvalTypedData } from '../../runtime/core/approvals.ts'
+import { manualClock, unixSeconds } from '../../runtime/core/clock.ts'
 import { attemptId, intentId } from '../../runtime/core/ids.ts'
 import type { Intent } from '../../runtime/core/intent.ts'
 import type { SignedApproval } from '../../runtime/core/lifecycle.ts'
@@ -45,28 +46,24 @@ const approvals = (personAbove: Policy['approvals']['personAbove'] = null): Poli
   expirySeconds: EXPIRY_SECONDS,
 })
 
-/** An engine that asks two of three owners, whose signer goes by the chain's time. */
+/** What the clock on the wall says. The chain's own time is years behind it, and nobody looks at it. */
+const NOON = 1_800_000_000n
+
+/** An engine that asks two of three owners, on a machine whose clock stands until it is moved. */
 async function createAsking(
   policy: (shipped: Policy) => Policy = (shipped) =>
     withMode(change(shipped, { approvals: approvals() }), 'propose'),
   journal?: Engine['runtime']['journal'],
   propose?: (snapshot: Snapshot) => Intent,
-): Promise<Engine> {
-  const time = { now: 0n }
+): Promise<Engine & { readonly clock: ReturnType<typeof manualClock> }> {
+  const clock = manualClock(Number(NOON) * 1_000)
   const engine = await createEngine(world, {
     policy,
-    now: () => time.now,
+    clock,
     ...(journal === undefined ? {} : { journal }),
     ...(propose === undefined ? {} : { propose }),
   })
-  const { chain } = engine.runtime
-  const head = async () => {
-    const block = await chain.head()
-    time.now = block.timestamp
-    return block
-  }
-  await head()
-  return { ...engine, runtime: engine.with({ chain: { ...chain, head } }) }
+  return { ...engine, clock }
 }
 
 const signBy = (owner: PrivateKeyAccount, request: ApprovalRecord): Promise<Hex> =>
@@ -84,11 +81,10 @@ async function approve(
   request: ApprovalRecord,
   owners = [ann, cat],
 ): Promise<ApprovalRecord> {
-  const { journal, chain } = engine.runtime
-  const { timestamp } = await chain.head()
+  const { journal, clock } = engine.runtime
   let record = request
   for (const owner of owners)
-    record = await journal.addApproval(request.id, await signBy(owner, request), timestamp)
+    record = await journal.addApproval(request.id, await signBy(owner, request), unixSeconds(clock))
   return record
 }
 
@@ -155,22 +151,41 @@ describe('a plan that a person is asked about', () => {
     expect((await hold(engine, await engine.mine())).id).not.toBe(request.id)
   })
 
-  it('expires by the time of the chain', async () => {
+  it('expires by the clock of its owners, whatever time it is on the chain', async () => {
     const engine = await createAsking()
+    const { clock } = engine
     const { journal, chain } = engine.runtime
     const request = await hold(engine, await engine.moveTo(HUNGRY))
+    expect(request).toMatchObject({ requestedAt: NOON, expiresAt: NOON + BigInt(EXPIRY_SECONDS) - 30n })
+    const { timestamp } = await chain.head()
+    await engine.actors.mineBlock({ timestamp: timestamp + 10n * BigInt(EXPIRY_SECONDS) })
+    expect(await takeUp(engine, request, await chain.head())).toBe('held')
+
+    clock.advance((EXPIRY_SECONDS - 31) * 1_000)
     await approve(engine, request, [ann])
-    await engine.actors.mineBlock({ timestamp: request.expiresAt })
-    const late = await signBy(bob, request)
-    const head = await chain.head()
-    const tooLate = journal.addApproval(request.id, late, head.timestamp)
-    await expect(tooLate).rejects.toMatchObject({ code: 'APPROVAL_CLOSED' })
-    expect(await takeUp(engine, request, head)).toBe('expired')
+    expect(await takeUp(engine, request, await engine.mine())).toBe('held')
+    clock.advance(1_000)
+    await expect(approve(engine, request, [bob])).rejects.toMatchObject({ code: 'APPROVAL_CLOSED' })
+    expect(await takeUp(engine, request, await chain.head())).toBe('expired')
     expect(await journal.approval(request.id)).toMatchObject({
       status: 'expired',
       reason: '1 of 2 owners had signed when its time was over',
     })
     expect((await journal.intent(request.intentId))?.status).toBe('expired')
+  })
+
+  it('expires with the last block that may hold it, too, however early that comes', async () => {
+    const engine = await createAsking()
+    const { journal } = engine.runtime
+    const request = await hold(engine, await engine.moveTo(HUNGRY))
+    await approve(engine, request, [ann])
+    const head = await engine.mine()
+    const last = request.plan.lastValidBlock
+    expect(await takeUp(engine, request, { ...head, number: last - 1n })).toBe('held')
+    expect(await takeUp(engine, request, { ...head, number: last })).toBe('expired')
+    expect((await journal.approval(request.id))?.reason).toBe(
+      `1 of 2 owners had signed when block ${last} was there, the last that may hold it`,
+    )
   })
 
   it.each([

@@ -71,13 +71,13 @@ async function approvals(...argv: readonly string[]): Promise<string> {
 }
 
 /** The engine's journal behind the server that a running runtime has. */
-async function serve(directory: string, { journal, chain }: Engine['runtime']): Promise<void> {
+async function serve(directory: string, { journal, clock }: Engine['runtime']): Promise<void> {
   const server = await startStatusServer({
     port: 0,
     known: () => ({ agents: [], accounts: [] }),
     status: async () => expect.unreachable(),
     order: async () => expect.unreachable(),
-    approvals: openDesk([journal], async () => (await chain.head()).timestamp),
+    approvals: openDesk([journal], clock),
   })
   onTestFinished(() => server.close())
   onTestFinished(() => removeRuntimeFile(directory))
@@ -102,16 +102,9 @@ const signBy = (owner: PrivateKeyAccount, request: ApprovalRecord): Promise<Hex>
   owner.signTypedData(approvalTypedData(request.plan, approvalOf(request)))
 
 async function createHeld() {
-  const time = { now: 0n }
-  const engine = await createEngine(world, { policy: asking, now: () => time.now })
-  const head = async () => {
-    const block = await engine.runtime.chain.head()
-    time.now = block.timestamp
-    return block
-  }
-  const runtime = engine.with({ chain: { ...engine.runtime.chain, head } })
-  expect((await engine.act(await engine.moveTo(dollars(1_750)), runtime)).outcome).toBe('held')
-  await head()
+  const engine = await createEngine(world, { policy: asking })
+  const { runtime } = engine
+  expect((await engine.act(await engine.moveTo(dollars(1_750)))).outcome).toBe('held')
   const [request] = await runtime.journal.approvals('waiting')
   return { engine, runtime, request: request ?? expect.unreachable() }
 }

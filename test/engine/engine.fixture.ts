@@ -14,6 +14,7 @@ import { POSITION } from '../../infra/world/setStage.ts'
 import { BLOCK_SECONDS, type World } from '../../infra/world/world.ts'
 import type { Agent } from '../../runtime/core/agent.ts'
 import { isOpen } from '../../runtime/core/attempts.ts'
+import { type Clock, systemClock, unixSeconds } from '../../runtime/core/clock.ts'
 import { agentId, type IntentId, intentId } from '../../runtime/core/ids.ts'
 import type { Intent } from '../../runtime/core/intent.ts'
 import type { AttemptRecord } from '../../runtime/core/journal.ts'
@@ -82,8 +83,8 @@ export async function createEngine(
     policy?: (policy: Policy) => Policy
     /** All policies that the signer accepts; the one alone when absent. */
     policies?: (policy: Policy) => readonly Policy[]
-    /** The signer's clock, in seconds since 1970; the system's when absent. */
-    now?: () => bigint
+    /** The machine's clock, which runtime and signer share; the system's when absent. */
+    clock?: Clock
     /** In memory when absent. */
     journal?: Journal
     /** Where the signer lets an evacuation send everything; nowhere when absent. */
@@ -138,6 +139,7 @@ export async function createEngine(
           }),
         }
   const journal = options.journal ?? (await memoryJournals().open(world.chainId, world.genesisHash))
+  const clock = options.clock ?? systemClock
   const history = createSigningHistory()
   const signer: Signer = memorySigner({
     book,
@@ -150,7 +152,7 @@ export async function createEngine(
         ...(options.evacuateTo === undefined ? {} : { evacuateTo: options.evacuateTo }),
       },
     ],
-    ...(options.now === undefined ? {} : { now: options.now }),
+    now: () => unixSeconds(clock),
     ...(options.orders === undefined ? {} : { orders: options.orders }),
   })
   const logger = memoryLogger()
@@ -161,6 +163,7 @@ export async function createEngine(
     signer,
     logger,
     book,
+    clock,
     holder: 'test',
     blockSeconds: BigInt(BLOCK_SECONDS),
     analyseTimeout: 30_000,

@@ -149,6 +149,7 @@ export async function simulateSeed(seed: number, options: SeedOptions = {}): Pro
         signer: wired(defect.signer?.(signer.port) ?? signer.port, 'signer', process, wires),
         logger: silent,
         book,
+        clock: scheduler,
         holder: process.name,
         blockSeconds: BigInt(BLOCK_SECONDS),
         analyseTimeout: 30 * SECOND,

@@ -1,3 +1,4 @@
+import { systemClock } from '../../../runtime/core/clock.ts'
 import type { RialtoError } from '../../../runtime/core/errors.ts'
 import { giveOrder } from '../../api/giveOrder.ts'
 import { removeRuntimeFile, writeRuntimeFile } from '../../api/runtimeFile.ts'
@@ -121,10 +122,7 @@ export async function runScenario(options: RunScenarioOptions): Promise<ExitCode
 
 /** People who are asked during the start wait for the journal, too. */
 function deskOf(opened: Promise<Session>): ApprovalDesk {
-  const desk = async () => {
-    const { journal, chain } = await opened
-    return openDesk([journal], async () => (await chain.head()).timestamp)
-  }
+  const desk = async () => openDesk([(await opened).journal], systemClock)
   return {
     list: async (all) => (await desk()).list(all),
     approve: async (...answer) => (await desk()).approve(...answer),

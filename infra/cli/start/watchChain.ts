@@ -1,3 +1,4 @@
+import { systemClock } from '../../../runtime/core/clock.ts'
 import { InvalidInputError, type RialtoError } from '../../../runtime/core/errors.ts'
 import type { AgentId } from '../../../runtime/core/ids.ts'
 import { describeGraduation } from '../../../runtime/live/standings.ts'
@@ -182,7 +183,7 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
       status: () => describeAgents(session, 'watching'),
       known: () => known,
       order: (order) => giveOrder(services.store.journals, order, known),
-      approvals: openDesk([journal], async () => (await chain.head()).timestamp),
+      approvals: openDesk([journal], systemClock),
     })
     endings.add(() => server.close())
     endings.add(() => removeRuntimeFile(config.directory))

@@ -1,4 +1,5 @@
 import type { ApprovalRecord } from '../../core/approvalRecords.ts'
+import { unixSeconds } from '../../core/clock.ts'
 import type { IntentRecord } from '../../core/journal.ts'
 import type { Plan, SimulatedPlan } from '../../core/lifecycle.ts'
 import type { Snapshot } from '../../core/snapshot.ts'
@@ -8,11 +9,16 @@ import type { Runtime } from '../runtime.ts'
 
 /**
  * Seconds, at most, by which an approval ends before the policy has it end: the signer refuses one that ends too late by
- * its own clock, which may be behind the chain's.
+ * its own clock, which may be behind this one.
  */
 const CLOCK_MARGIN = 30n
 
-/** Asks the owners about a plan, durably. The intent stays proposed, and is looked at again at every head. */
+/**
+ * Asks the owners about a plan, durably. The intent stays proposed, and is looked at again at every head.
+ *
+ * They are given time by the clock on their wall, which is the signer's, too. The chain holds the plan to a last block
+ * (`patienceOf`), and whichever of the two comes first is the end.
+ */
 export async function requestApproval(
   runtime: Runtime,
   intent: IntentRecord,
@@ -20,7 +26,7 @@ export async function requestApproval(
   snapshot: Snapshot,
   { approvals, version }: Policy,
 ): Promise<ApprovalRecord> {
-  const { timestamp } = snapshot.block
+  const now = unixSeconds(runtime.clock)
   const seconds = BigInt(approvals.expirySeconds)
   const margin = seconds / 10n < CLOCK_MARGIN ? seconds / 10n : CLOCK_MARGIN
   const record = await runtime.journal.requestApproval({
@@ -34,8 +40,8 @@ export async function requestApproval(
     reserved: reservedSpend(plan, plan.effects, snapshot, runtime.book),
     owners: approvals.owners,
     threshold: approvals.threshold,
-    requestedAt: timestamp,
-    expiresAt: timestamp + seconds - margin,
+    requestedAt: now,
+    expiresAt: now + seconds - margin,
   })
   runtime.logger.info(
     { intent: intent.id, plan: record.id, threshold: record.threshold, expiresAt: `${record.expiresAt}` },

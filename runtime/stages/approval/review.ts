@@ -1,6 +1,7 @@
 import type { Agent } from '../../core/agent.ts'
 import { type ApprovalEnd, type ApprovalRecord, signedApproval } from '../../core/approvalRecords.ts'
 import { approvalFault } from '../../core/approvals.ts'
+import { unixSeconds } from '../../core/clock.ts'
 import type { IntentRecord } from '../../core/journal.ts'
 import type { AllowedPlan } from '../../core/lifecycle.ts'
 import type { Snapshot } from '../../core/snapshot.ts'
@@ -46,10 +47,17 @@ export async function reviewRequest(
     return { kind }
   }
 
-  if (block.timestamp >= request.expiresAt || block.number >= plan.lastValidBlock)
+  const now = unixSeconds(runtime.clock)
+  const over =
+    now >= request.expiresAt
+      ? 'its time was over'
+      : block.number >= plan.lastValidBlock
+        ? `block ${plan.lastValidBlock} was there, the last that may hold it`
+        : null
+  if (over !== null)
     return end(
       'expired',
-      `${request.signatures.length} of ${request.threshold} owners had signed when its time was over`,
+      `${request.signatures.length} of ${request.threshold} owners had signed when ${over}`,
     )
   if (policy.version !== request.policyVersion) return end('void', 'the policy changed')
   const again = await simulateAgain(runtime, plan, snapshot)
@@ -68,7 +76,7 @@ export async function reviewRequest(
   if (final !== undefined) return end('void', `the guards deny it now (${final.code}): ${final.message}`)
   if (request.status !== 'approved') return { kind: 'held' }
 
-  const fault = await approvalFault(plan, signedApproval(request), policy.approvals, block.timestamp)
+  const fault = await approvalFault(plan, signedApproval(request), policy.approvals, now)
   if (fault !== null) return end('void', `the approval does not hold: ${fault}`)
   const [first] = denied
   const waitsFor =

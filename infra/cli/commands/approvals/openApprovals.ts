@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { AddressBook } from '../../../../runtime/core/addressBook.ts'
 import { approvalOf } from '../../../../runtime/core/approvalRecords.ts'
+import { systemClock } from '../../../../runtime/core/clock.ts'
 import { InvalidInputError, InvariantError } from '../../../../runtime/core/errors.ts'
 import { planHash } from '../../../../runtime/core/lifecycle.ts'
 import { fetchApprovals, sendRejection, sendSignature } from '../../../api/approvals.ts'
@@ -27,7 +28,7 @@ export const approvalsOptions = (command: Command): Command =>
 
 /**
  * Does something at the desk. The running runtime owns the embedded journal, so it is asked; with none running the
- * journal is opened here, and the chain's time is taken to be this machine's.
+ * journal is opened here.
  */
 export async function atDesk<T>(
   { config }: ApprovalsOptions,
@@ -43,8 +44,7 @@ export async function atDesk<T>(
   try {
     const store = await openStore(url === undefined ? { directory: folder.path } : { url })
     try {
-      const now = async () => BigInt(Math.floor(Date.now() / 1_000))
-      return await work(openDesk(await store.journals.all(), now))
+      return await work(openDesk(await store.journals.all(), systemClock))
     } finally {
       await store.close()
     }
