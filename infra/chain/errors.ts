@@ -36,6 +36,19 @@ export class MulticallMissingError extends InvalidInputError {
   }
 }
 
+/** The address book is not true of the chain: whoever went by it could lose everything to a stranger's contract. */
+export class AddressBookMismatchError extends InvalidInputError {
+  override readonly name = 'AddressBookMismatchError'
+  /** @param differences what is not as the book says, a line each */
+  constructor(differences: readonly string[]) {
+    super(`The address book does not hold on this chain: ${differences.join('; ')}.`, {
+      code: 'ADDRESS_BOOK_MISMATCH',
+      fix: "Correct the address book, or the RPC's URL if it is of another chain.",
+      details: { differences },
+    })
+  }
+}
+
 /** The node answered with an error that is none of those with a class of their own. */
 export class RpcRefusedError extends RialtoError {
   override readonly name = 'RpcRefusedError'

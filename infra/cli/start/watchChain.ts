@@ -7,6 +7,7 @@ import { giveOrder } from '../../api/giveOrder.ts'
 import { removeRuntimeFile, writeRuntimeFile } from '../../api/runtimeFile.ts'
 import { startStatusServer } from '../../api/statusServer.ts'
 import { openDesk } from '../../approvals/desk.ts'
+import { requireBook } from '../../chain/checkBook.ts'
 import { openChain } from '../../chain/openChain.ts'
 import { watchHeads } from '../../chain/watchHeads.ts'
 import { openServices, type Services, startEngine } from '../../compose.ts'
@@ -25,7 +26,7 @@ import { describeAgents } from './describeStatus.ts'
 import { createEndings } from './endings.ts'
 import { interruption } from './interruption.ts'
 import { recovered } from './recovered.ts'
-import { requireRoles, routesOf, worstCaseOnChain } from './safeAgents.ts'
+import { openRpcs, requireRoles, routesOf, worstCaseOnChain } from './safeAgents.ts'
 import { keystoreLabels, needsKey, signerAccounts } from './signerAccounts.ts'
 import { findPassphrase, openChainSigner, signerRuns } from './signerPassphrase.ts'
 
@@ -76,6 +77,11 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
         settings.nodes.length === 1
           ? `chain ${settings.chainId} answers, with eth_simulateV1`
           : `chain ${settings.chainId} answers, with eth_simulateV1; ${quorum} of ${settings.nodes.length} RPCs have to agree`,
+    )
+    await terminal.step(
+      'contracts',
+      () => requireBook({ rpcs: openRpcs(settings), quorum: settings.quorum, book: settings.addressBook }),
+      (hosts) => `everything is where the address book says (${hosts.join(', ')})`,
     )
     const services = await openServices({
       config,

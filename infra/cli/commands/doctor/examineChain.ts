@@ -1,9 +1,11 @@
+import { requireBook } from '../../../chain/checkBook.ts'
 import { openChain } from '../../../chain/openChain.ts'
 import type { NodeStatus, QuorumChain } from '../../../chain/quorum/composeChain.ts'
 import { providerOf } from '../../../chain/quorum/providerOf.ts'
 import type { ChainConfig } from '../../../config/loadConfig.ts'
 import { isLoopback } from '../../../http/isLoopback.ts'
 import { deferLogger } from '../../../telemetry/deferLogger.ts'
+import { openRpcs } from '../../start/safeAgents.ts'
 import { type Finding, look, warn } from './finding.ts'
 
 type RpcChain = Extract<ChainConfig, { kind: 'rpc' }>
@@ -22,7 +24,20 @@ export async function examineChain(settings: ChainConfig): Promise<readonly Find
       ? `chain ${settings.chainId} answers, with eth_simulateV1, at block ${number}`
       : `chain ${settings.chainId} answers, with eth_simulateV1, at block ${number}: ${agreeing.length} of ${nodes.length} RPCs agree, ${settings.quorum} have to`
   })
-  return [chain, ...(nodes.length > 1 ? nodes.map(describeNode) : []), ...chainWarnings(settings)]
+  return [
+    chain,
+    ...(nodes.length > 1 ? nodes.map(describeNode) : []),
+    ...(chain.ok ? [await look('contracts', () => examineContracts(settings))] : []),
+    ...chainWarnings(settings),
+  ]
+}
+
+async function examineContracts(settings: RpcChain): Promise<string> {
+  const { quorum, addressBook: book } = settings
+  await requireBook({ rpcs: openRpcs(settings), quorum, book })
+  return book.rialto === undefined
+    ? 'everything is where the address book says; it has none of Rialto, so nothing can be signed'
+    : 'everything is where the address book says, and the code of Rialto is this version’s'
 }
 
 /** Has all nodes tell what they have, so that differences show. */

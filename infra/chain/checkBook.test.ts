@@ -1,0 +1,90 @@
+import { createServer } from 'node:net'
+import type { Address } from 'viem'
+import { describe, expect, it } from 'vitest'
+import type { AddressBook } from '../../runtime/core/addressBook.ts'
+import { openStateReader } from '../safe/stateReader.ts'
+import { testWorld } from '../world/testWorld.ts'
+import { checkBook, requireBook } from './checkBook.ts'
+import { createRpc } from './rpc.ts'
+
+const { url, addressBook: book } = await testWorld()
+const rpcAt = (href: string) => createRpc({ url: new URL(href), timeout: 10_000, retries: 0 })
+const rpc = rpcAt(url)
+const check = async (other: AddressBook) => checkBook(await openStateReader(rpc), other)
+
+/** Every place in a value where an address is, as a path. */
+function pathsOf(value: unknown, path: readonly string[] = []): readonly (readonly string[])[] {
+  if (typeof value === 'string') return /^0x[0-9a-fA-F]{40}$/.test(value) ? [path] : []
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([key, member]) => pathsOf(member, [...path, key]))
+}
+
+/** A copy of the book with something else in one place. */
+function changed(path: readonly string[], value: unknown): AddressBook {
+  const copy = structuredClone(book)
+  let at = copy as unknown as Record<string, unknown>
+  for (const key of path.slice(0, -1)) at = at[key] as Record<string, unknown>
+  at[path.at(-1) ?? ''] = value
+  return copy
+}
+
+/** What other parts of the book refer to, and what says nothing that a contract could contradict. */
+const REFERENCES = /^(wrappedNative|chainlink\.\d+\.asset)$/
+
+describe('checkBook', () => {
+  it('finds nothing wrong with the book of the world', async () => {
+    expect(await check(book)).toEqual([])
+  })
+
+  it.each(
+    pathsOf(book)
+      .filter((path) => !REFERENCES.test(path.join('.')))
+      .map((path) => [path.join('.'), path] as const),
+  )('finds another contract, and nobody, at %s', async (_name, path) => {
+    // Contracts that answer to much, each in the place of each: a token, and code of ours.
+    const token = book.tokens[0]?.address as Address
+    const named = path.reduce((at: unknown, key) => (at as Record<string, unknown>)[key], book)
+    const other = named === token ? book.aaveV3.pool : token
+    expect(await check(changed(path, other))).not.toEqual([])
+    const nobody = '0x00000000000000000000000000000000000000aa'
+    expect((await check(changed(path, nobody))).join()).toContain(path[0])
+  })
+
+  it('finds decimals and fees that are others', async () => {
+    expect(await check(changed(['tokens', '1', 'decimals'], 18))).toEqual([
+      `tokens: USDC at ${book.tokens[1]?.address} has 6 decimals, not 18`,
+    ])
+    expect((await check(changed(['uniswapV3', 'pools', '0', 'fee'], 3_000))).join()).toContain(
+      'the factory names',
+    )
+  })
+
+  it('does not miss our own contracts where the book has none', async () => {
+    const { rialto: _rialto, ...without } = book
+    expect(await check(without)).toEqual([])
+  })
+})
+
+describe('requireBook', () => {
+  const wrong = changed(['rialto', 'batchAccount'], book.rialto?.assert)
+
+  it('names everything that is wrong, and how to mend it', async () => {
+    await expect(requireBook({ rpcs: [rpc], quorum: 1, book: wrong })).rejects.toMatchObject({
+      code: 'ADDRESS_BOOK_MISMATCH',
+      message: expect.stringContaining('rialto.batchAccount at'),
+      fix: expect.stringContaining('address book'),
+    })
+  })
+
+  it('goes on while a quorum answers, and not with less', async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await new Promise((resolve) => server.once('listening', resolve))
+    const { port } = server.address() as { port: number }
+    await new Promise((resolve) => server.close(resolve))
+    const dead = rpcAt(`http://127.0.0.1:${port}`)
+    expect(await requireBook({ rpcs: [dead, rpc], quorum: 1, book })).toEqual([rpc.host])
+    await expect(requireBook({ rpcs: [dead, rpc], quorum: 2, book })).rejects.toMatchObject({
+      code: 'RPC_UNREACHABLE',
+    })
+  })
+})
