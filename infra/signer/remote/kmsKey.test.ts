@@ -1,17 +1,13 @@
-import { execFile } from 'node:child_process'
-import { createPublicKey, generateKeyPairSync } from 'node:crypto'
-import { promisify } from 'node:util'
-import { sign as signRandomly } from 'ox/Secp256k1'
+import { generateKeyPairSync } from 'node:crypto'
 import { toDerBytes } from 'ox/Signature'
 import { type Hex, hexToBigInt, hexToBytes, parseTransaction, recoverTransactionAddress } from 'viem'
 import { privateKeyToAccount, sign } from 'viem/accounts'
 import { recoverAuthorizationAddress } from 'viem/utils'
 import { describe, expect, test } from 'vitest'
-import { tsxModule } from '../../process/entryPoint.ts'
 import type { UnsignedTransaction } from '../keyHolder.ts'
-import { type AwsKmsModule, createAwsKms } from './awsKms.ts'
 import { HALF_ORDER } from './checkSigned.ts'
 import { type Kms, openKmsKey } from './kmsKey.ts'
+import { derSignature, opensslKey, spkiOf } from './testKmsServer.ts'
 
 const KEY: Hex = `0x${'4c'.repeat(32)}`
 const { address } = privateKeyToAccount(KEY)
@@ -28,19 +24,9 @@ const transaction: UnsignedTransaction = {
   maxPriorityFeePerGas: 1n,
 }
 
-/** A key as OpenSSL has it, so that public keys and their encoding are not of our making. */
-function opensslKey(privateKey: Hex): { readonly spki: Uint8Array } {
-  const { publicKey } = privateKeyToAccount(privateKey)
-  const [x, y] = [publicKey.slice(4, 68), publicKey.slice(68)].map((hex) =>
-    Buffer.from(hex, 'hex').toString('base64url'),
-  )
-  const key = createPublicKey({ key: { kty: 'EC', crv: 'secp256k1', x: x ?? '', y: y ?? '' }, format: 'jwk' })
-  return { spki: new Uint8Array(key.export({ type: 'spki', format: 'der' })) }
-}
-
 /** A KMS that makes real signatures. It gives the higher `s` when told to, as real ones do half of the time. */
 function fakeKms(privateKey: Hex, options: { high?: boolean; signsWith?: Hex; spki?: Uint8Array } = {}): Kms {
-  const { high = false, signsWith = privateKey, spki = opensslKey(privateKey).spki } = options
+  const { high = false, signsWith = privateKey, spki = spkiOf(opensslKey(privateKey)) } = options
   return {
     publicKey: async () => spki,
     async sign(_keyId, digest) {
@@ -74,12 +60,10 @@ describe('openKmsKey', () => {
   })
 
   test('works with signatures that are never the same twice, as those of a KMS', async () => {
+    let count = 0
     const kms: Kms = {
       ...fakeKms(KEY),
-      async sign(_keyId, digest) {
-        const { r, s } = signRandomly({ payload: digest, privateKey: KEY, extraEntropy: true })
-        return toDerBytes({ r, s: r % 2n === 0n ? s : 2n * HALF_ORDER + 1n - s })
-      },
+      sign: async (_keyId, digest) => derSignature(digest, KEY, (count++ & 1) === 0),
     }
     const key = await openKmsKey(kms, 'alias/one')
     const signed = await Promise.all(Array.from({ length: 16 }, () => key.signTransaction(transaction)))
@@ -92,7 +76,7 @@ describe('openKmsKey', () => {
 
   test('refuses a key of another kind, or of another account', async () => {
     const p256 = generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).publicKey
-    const { spki } = opensslKey(KEY)
+    const spki = spkiOf(opensslKey(KEY))
     for (const wrong of [
       new Uint8Array(p256.export({ type: 'spki', format: 'der' })),
       spki.slice(0, -1),
@@ -118,83 +102,5 @@ describe('openKmsKey', () => {
       const key = await openKmsKey({ ...fakeKms(KEY), sign: async () => bytes }, 'alias/one')
       await expect(key.signTransaction(transaction)).rejects.toMatchObject({ code: 'KEY_HOLDER' })
     }
-  })
-})
-
-describe('createAwsKms', () => {
-  class Command {
-    readonly input: Record<string, unknown>
-    constructor(input: Record<string, unknown>) {
-      this.input = input
-    }
-  }
-  class GetPublicKeyCommand extends Command {}
-  class SignCommand extends Command {}
-
-  /** As much of the SDK as is used, in front of a fake that makes real signatures. */
-  function fakeSdk(answer?: (command: unknown) => unknown) {
-    const seen: { region?: string; commands: Record<string, unknown>[] } = { commands: [] }
-    const kms = fakeKms(KEY)
-    class KMSClient {
-      constructor({ region }: { region?: string }) {
-        if (region !== undefined) seen.region = region
-      }
-      async send(command: Command) {
-        seen.commands.push(command.input)
-        if (answer !== undefined) return answer(command)
-        return command instanceof GetPublicKeyCommand
-          ? { PublicKey: await kms.publicKey('') }
-          : { Signature: await kms.sign('', command.input.Message as Uint8Array) }
-      }
-    }
-    const sdk = { KMSClient, GetPublicKeyCommand, SignCommand } as unknown as AwsKmsModule
-    return { seen, load: async () => sdk }
-  }
-
-  test('asks AWS for what it needs, and signs', async () => {
-    const { seen, load } = fakeSdk()
-    const key = await openKmsKey(await createAwsKms({ region: 'eu-central-1', load }), 'alias/one')
-    const raw = await key.signTransaction(transaction)
-    expect(await recoverTransactionAddress({ serializedTransaction: raw as `0x02${string}` })).toBe(address)
-    expect(seen).toMatchObject({
-      region: 'eu-central-1',
-      commands: [
-        { KeyId: 'alias/one' },
-        { KeyId: 'alias/one', MessageType: 'DIGEST', SigningAlgorithm: 'ECDSA_SHA_256' },
-      ],
-    })
-    expect(seen.commands[1]?.Message).toHaveLength(32)
-  })
-
-  test('says what went wrong by its name alone', async () => {
-    const { load } = fakeSdk(() => {
-      throw Object.assign(new Error('User: arn:aws:iam::123:user/x is not authorized'), {
-        name: 'AccessDeniedException',
-      })
-    })
-    await expect(openKmsKey(await createAwsKms({ load }), 'alias/one')).rejects.toMatchObject({
-      code: 'KEY_HOLDER',
-      retryable: true,
-      message: 'AWS KMS did not sign: AccessDeniedException.',
-    })
-    const empty = fakeSdk(() => ({}))
-    await expect(openKmsKey(await createAwsKms(empty), 'alias/one')).rejects.toMatchObject({
-      code: 'KEY_HOLDER',
-      retryable: false,
-    })
-  })
-
-  test('says what to do when the SDK is not installed', async () => {
-    // In a process of its own: the test runner has a word of its own for optional packages that are missing.
-    const script = `import { createAwsKms } from ${JSON.stringify(new URL('./awsKms.ts', import.meta.url).href)}
-      createAwsKms().catch(({ code, fix }) => console.log(JSON.stringify({ code, fix })))`
-    const { stdout } = await promisify(execFile)(process.execPath, [
-      ...['--import', tsxModule('dist/loader.mjs').href],
-      ...['--input-type=module', '--eval', script],
-    ])
-    expect(JSON.parse(stdout)).toEqual({
-      code: 'SIGNER_CONFIGURATION',
-      fix: 'Install it beside Rialto: npm install @aws-sdk/client-kms',
-    })
   })
 })
