@@ -41,7 +41,7 @@ const expiresAtBlock = uint
  * | `swap` | swap exactly `amountIn` for at least `minAmountOut` in `pool` |
  * | `transfer` | send `amount` of `asset` to `to` |
  * | `liquidate` | repay `debtToCover` of `user` and seize at least `minCollateralOut` |
- * | `revoke` | take back all that `spender` may take of the account's `asset` |
+ * | `revoke` | take back all that `spender` may take of the account's `asset`, or borrow in its name |
  * | `nothing` | leave everything as it is |
  */
 export const intentSchema = z.discriminatedUnion('kind', [
@@ -93,7 +93,7 @@ export const intentSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('revoke'),
-    /** The token that was approved: one of the address book, or an aToken. */
+    /** The token that was approved: one of the address book, or an aToken; a variable debt token for delegated credit. */
     asset: address,
     spender: address,
     expiresAtBlock,
@@ -111,7 +111,7 @@ export type Action = Exclude<Intent, { kind: 'nothing' }>
 const RISK_REDUCING: ReadonlySet<IntentKind> = new Set(['supply', 'repay', 'deleverage'])
 
 /** Whether an intent is meant to reduce risk. The guards believe it only when the simulation shows it. */
-export const isRiskReducing = (intent: Intent): boolean => RISK_REDUCING.has(intent.kind)
+export const isRiskReducing = ({ kind }: Pick<Intent, 'kind'>): boolean => RISK_REDUCING.has(kind)
 
 /** @throws {InvalidIntentError} naming the first thing that is wrong. */
 export function parseIntent(value: unknown): Intent {

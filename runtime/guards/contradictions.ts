@@ -1,4 +1,5 @@
 import type { Abi } from 'viem'
+import { isRiskReducing } from '../core/intent.ts'
 import { BPS, WAD } from '../core/units.ts'
 import { aavePoolActionsAbi } from '../protocols/aave-v3/abi.ts'
 import { erc20ActionsAbi } from '../protocols/erc20/abi.ts'
@@ -15,7 +16,9 @@ const ASSERT = 'rialto.assert'
  * What `encodeIntent` calls for an intent of each kind, by role. A role with many contracts (`erc20`) is there when
  * the policy names one of them.
  */
-const NEEDED: Readonly<Record<Kind, readonly (readonly [role: string, functions: readonly string[]])[]>> = {
+export const NEEDED: Readonly<
+  Record<Kind, readonly (readonly [role: string, functions: readonly string[]])[]>
+> = {
   supply: [
     ['erc20', ['approve']],
     ['aave-v3.pool', ['supply']],
@@ -83,6 +86,7 @@ export function* contradictions(policy: PolicyLimits): Generator<PolicyIssue> {
   yield* healthFactors(policy)
   yield* looserWhenReducingRisk(policy)
   yield* allowances(policy)
+  yield* reserve(policy)
   yield* approvals(policy)
   yield* graduation(policy)
 }
@@ -243,6 +247,29 @@ function* allowances({ allowances: named, mode }: PolicyLimits): Generator<Polic
     yield {
       path: ['allowances'],
       message: 'does not name "native", so no gas could be paid: add it, or set mode to "observe"',
+    }
+}
+
+/** A reserve that nothing could use, or too little for what the policy lets one rescue cost. */
+function* reserve({ protector, intents, riskReducing }: PolicyLimits): Generator<PolicyIssue> {
+  if (protector === 'none') return
+  if (!Object.hasOwn(protector.allowances, 'native'))
+    yield {
+      path: ['protector', 'allowances'],
+      message:
+        'does not name "native", so the protector could pay no gas: add it, or set protector to "none"',
+    }
+  if (protector.rolling < riskReducing.spend.perTransaction)
+    yield {
+      path: ['protector', 'rollingUsd'],
+      message:
+        'is below riskReducing.spend.perTransactionUsd, so a rescue could fail for want of it: raise it',
+    }
+  if (!intents.some((kind) => isRiskReducing({ kind })))
+    yield {
+      path: ['protector'],
+      message:
+        'reserves something, but no intent is allowed that reduces risk: set it to "none", or allow "deleverage"',
     }
 }
 

@@ -77,15 +77,17 @@ describe('parsePolicy', () => {
   it('needs every single value: none has a default', () => {
     const paths: (readonly string[])[] = []
     const walk = (value: unknown, path: readonly string[]) => {
-      const isOpen = path[0] === 'contracts' || path[0] === 'allowances'
-      if (path.length > 0 && (!isOpen || path.length === 1)) paths.push(path)
+      const isOpen = path[0] === 'contracts' || path.at(-1) === 'allowances'
+      if (path.length > 0) paths.push(path)
       if (typeof value === 'object' && value !== null && !Array.isArray(value) && !isOpen)
         for (const [key, child] of Object.entries(value)) walk(child, [...path, key])
     }
-    walk(policyFile, [])
+    const whole = { ...policyFile, protector: { rollingUsd: '3000', allowances: { native: '1' } } }
+    walk(whole, [])
     expect(paths.length).toBeGreaterThan(40)
     for (const path of paths) {
       const issues = said((file) => {
+        Object.assign(file, structuredClone(whole))
         const parent = path.slice(0, -1).reduce<Loose>((part, key) => part[key] as Loose, file)
         delete parent[path.at(-1) as string]
       })
@@ -308,6 +310,30 @@ describe('a contradiction', () => {
       'no coin for gas',
       (f) => Object.assign(f, { allowances: { WETH: '1' } }),
       'allowances does not name "native"',
+    ],
+    [
+      'a reserve without a coin for gas',
+      (f) => Object.assign(f, { protector: { rollingUsd: '3000', allowances: { WETH: '1' } } }),
+      'protector.allowances does not name "native"',
+    ],
+    [
+      'a reserve that is less than a rescue may cost',
+      (f) => Object.assign(f, { protector: { rollingUsd: '1999.99', allowances: { native: '1' } } }),
+      'protector.rollingUsd is below riskReducing.spend.perTransactionUsd',
+    ],
+    [
+      'a reserve for rescues that are not allowed',
+      (f) =>
+        Object.assign(f, {
+          ...{ intents: ['swap'], recipients: [] },
+          protector: { rollingUsd: '3000', allowances: { native: '1' } },
+        }),
+      'protector reserves something, but no intent is allowed that reduces risk',
+    ],
+    [
+      'a reserve that is neither',
+      (f) => Object.assign(f, { protector: 'some' }),
+      'protector is "some": it must be "none" or what is reserved',
     ],
     [
       'a person without owners',

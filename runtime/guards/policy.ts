@@ -14,6 +14,7 @@ import {
   graduationDays,
   gwei,
   healthFactor,
+  noneOr,
   positiveSeconds,
   replacementBump,
   seconds,
@@ -50,6 +51,14 @@ const spend = section({ perTransactionUsd: dollars, rollingUsd: dollars }).trans
   perTransaction: limits.perTransactionUsd,
   rolling: limits.rollingUsd,
 }))
+
+const allowances = z.record(
+  text('a token symbol, or "native"', /^[A-Za-z0-9.]{1,20}$/),
+  text('a decimal string of whole tokens, like "12.5"', /^\d{1,30}(\.\d{1,36})?$/),
+  {
+    error: expected('an object from token symbols to decimal strings of whole tokens, like {"WETH": "12.5"}'),
+  },
+)
 
 const slippage = section({ oracleBps: basisPoints, poolBps: basisPoints }).transform((limits) => ({
   oracle: limits.oracleBps,
@@ -158,14 +167,19 @@ const policyFile = section({
    * `native` that their gas may cost at its cap. The signer counts it in a ledger of its own, and a Zodiac Roles
    * modifier enforces it on-chain. What is not named may not be moved at all.
    */
-  allowances: z.record(
-    text('a token symbol, or "native"', /^[A-Za-z0-9.]{1,20}$/),
-    text('a decimal string of whole tokens, like "12.5"', /^\d{1,30}(\.\d{1,36})?$/),
-    {
-      error: expected(
-        'an object from token symbols to decimal strings of whole tokens, like {"WETH": "12.5"}',
-      ),
-    },
+  allowances,
+  /**
+   * What is reserved for the protector of a Safe, which acts by a key, a role and counters of its own, so that an agent
+   * that used up its allowances cannot starve it, nor it the agent: dollars that its rescues may lose within
+   * `spend.windowSeconds`, and allowances like the agent's. All of it comes on top of what the agent may. "none": nothing
+   * protects a Safe. Without a Safe the protector acts by the account's own key and allowances, and needs nothing here.
+   */
+  protector: noneOr(
+    section({ rollingUsd: dollars, allowances }).transform((reserve) => ({
+      rolling: reserve.rollingUsd,
+      allowances: reserve.allowances,
+    })),
+    '"none" or what is reserved, like {"rollingUsd": "3000", "allowances": {"WETH": "40", "native": "4"}}',
   ),
   /** How much of the account's equity an outcome may fall short of its simulation before the agent is frozen. */
   maxDeviationBps: basisPoints,

@@ -94,3 +94,17 @@ export const distinct = <Item extends z.ZodType>(item: Item, what: string) =>
   z.array(item, { error: expected(what) }).refine((items) => new Set(items).size === items.length, {
     error: 'lists something twice: name each once',
   })
+
+/** `"none"`, or a section whose own faults are told by their own paths. */
+export const noneOr = <Of extends z.ZodType>(of: Of, what: string) =>
+  z.custom<'none' | z.input<Of>>().transform((value, context): 'none' | z.output<Of> => {
+    if (value === 'none') return 'none'
+    const isSection = typeof value === 'object' && value !== null
+    const issues = isSection
+      ? of.safeParse(value).error?.issues
+      : [{ path: [], message: expected(what)({ input: value }) }]
+    if (issues === undefined) return of.parse(value)
+    for (const { path, message } of issues)
+      context.issues.push({ code: 'custom', path: [...path], message, input: value })
+    return z.NEVER
+  })

@@ -91,6 +91,7 @@ const limits: PolicyFile = {
   replacement: { afterBlocks: 2, bumpBps: 1_250 },
   submission: { route: 'public', publicAfterBlocks: 'never' },
   allowances: { WETH: '1000', USDC: '1000000', native: '100' },
+  protector: 'none',
   maxDeviationBps: 100,
   approvals: { personAboveUsd: 'none', owners: [], threshold: 1, expirySeconds: 3_600 },
   graduation: 'none',

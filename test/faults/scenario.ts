@@ -160,6 +160,7 @@ export function policyOf({ confirmations, isTight }: PolicyDraw): Policy {
     replacement: { afterBlocks: 2, bumpBps: 1_250 },
     submission: { route: 'public', publicAfterBlocks: 'never' },
     allowances: { WETH: '80', USDC: '120000', native: '10' },
+    protector: 'none',
     maxDeviationBps: 5_000,
     approvals: { personAboveUsd: 'none', owners: [], threshold: 1, expirySeconds: 3_600 },
     graduation: 'none',

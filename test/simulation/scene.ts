@@ -78,6 +78,7 @@ export function drawPolicy(random: Random, hasFinality: boolean): Policy {
     replacement: { afterBlocks: random.between(1, 3), bumpBps: random.pick([1_000, 1_250, 3_000]) },
     submission: { route: 'public', publicAfterBlocks: 'never' },
     allowances: { WETH: '1000', USDC: '1000000', native: '50' },
+    protector: 'none',
     maxDeviationBps: 5_000,
     approvals: { personAboveUsd: 'none', owners: [], threshold: 1, expirySeconds: 3_600 },
     graduation: 'none',

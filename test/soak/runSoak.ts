@@ -197,6 +197,7 @@ function soakPolicy(): Policy {
     replacement: { afterBlocks: 2, bumpBps: 1_250 },
     submission: { route: 'public', publicAfterBlocks: 'never' },
     allowances: { WETH: '10000', native: '10000' },
+    protector: 'none',
     maxDeviationBps: 5_000,
     approvals: { personAboveUsd: 'none', owners: [], threshold: 1, expirySeconds: 3_600 },
     graduation: 'none',
