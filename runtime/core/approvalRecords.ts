@@ -1,5 +1,5 @@
-import { type Address, type Hex, isAddressEqual, recoverTypedDataAddress } from 'viem'
-import { approvalTypedData, effectsHash, type PlanApproval } from './approvals.ts'
+import { type Address, type Hex, isAddressEqual } from 'viem'
+import { approvalTypedData, effectsHash, type PlanApproval, recoverApprover } from './approvals.ts'
 import { InvalidInputError, RialtoError } from './errors.ts'
 import type { AgentId, Hash, IntentId } from './ids.ts'
 import type { Effects, Plan, SignedApproval } from './lifecycle.ts'
@@ -110,7 +110,7 @@ export async function signerOf(request: ApprovalRequest, signature: Hex): Promis
   const typedData = approvalTypedData(request.plan, approvalOf(request))
   let signer: Address
   try {
-    signer = await recoverTypedDataAddress({ ...typedData, signature })
+    signer = await recoverApprover(typedData, signature)
   } catch {
     throw new ApprovalSignatureError('nobody can have signed it', details)
   }

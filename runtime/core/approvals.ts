@@ -1,4 +1,11 @@
-import { type Address, isAddressEqual, recoverTypedDataAddress, type TypedDataDomain } from 'viem'
+import {
+  type Address,
+  type Hex,
+  hashTypedData,
+  isAddressEqual,
+  recoverTypedDataAddress,
+  type TypedDataDomain,
+} from 'viem'
 import { type Canonical, canonicalHash } from './canonical.ts'
 import type { Hash } from './ids.ts'
 import { type Effects, type Plan, planHash, type SignedApproval } from './lifecycle.ts'
@@ -47,6 +54,29 @@ export function approvalTypedData(plan: Pick<Plan, 'chainId' | 'account'>, appro
   } as const
 }
 
+/** By what was signed and the signature: curves are slow, and a request that waits is looked at in every block. */
+const recovered = new Map<string, Address>()
+const REMEMBERED = 1_000
+
+/**
+ * Whose signature over an approval it is.
+ *
+ * @param signature 65 bytes
+ * @throws whatever viem throws for what nobody can have signed.
+ */
+export async function recoverApprover(
+  typedData: ReturnType<typeof approvalTypedData>,
+  signature: Hex,
+): Promise<Address> {
+  const key = `${hashTypedData(typedData)}${signature.toLowerCase()}`
+  const known = recovered.get(key)
+  if (known !== undefined) return known
+  const signer = await recoverTypedDataAddress({ ...typedData, signature })
+  if (recovered.size >= REMEMBERED) recovered.clear()
+  recovered.set(key, signer)
+  return signer
+}
+
 /** What the effects that owners are shown are signed under. The spelling of an address does not change it. */
 export const effectsHash = (effects: Effects): Hash =>
   canonicalHash(inLowerCase(effects as unknown as Canonical))
@@ -73,7 +103,7 @@ export async function countValidSignatures(
     // 65 bytes, and nothing that a decoder would make the same of.
     if (!/^0x[0-9a-f]{130}$/i.test(signature)) continue
     try {
-      const signer = await recoverTypedDataAddress({ ...typedData, signature })
+      const signer = await recoverApprover(typedData, signature)
       if (owners.some((owner) => isAddressEqual(owner, signer))) signers.add(signer.toLowerCase())
     } catch {
       // What nobody can have signed throws, and counts nothing.
