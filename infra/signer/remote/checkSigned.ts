@@ -29,9 +29,12 @@ export async function checkSigned(
   holder: string,
 ): Promise<Hex> {
   const bytes = raw.toLowerCase() as TransactionSerialized
-  const { r, s, yParity } = read(bytes, holder)
+  const { r, s, yParity, chainId } = read(bytes, holder)
   if (r === undefined || s === undefined || yParity === undefined)
     throw contradicted(holder, 'it carries no signature')
+  // Said by itself: it is the likeliest mistake, and made where the holder is started.
+  if (chainId !== asked.chainId)
+    throw contradicted(holder, `it is for chain ${chainId ?? 'none'}, not ${asked.chainId}`)
   const expected = serializeTransaction(asked as TransactionSerializable, { r, s, yParity })
   if (expected !== bytes) throw contradicted(holder, 'it is another transaction')
   if (BigInt(s) > HALF_ORDER) throw contradicted(holder, 'nodes would not take its signature')
@@ -44,6 +47,7 @@ type Signed = {
   readonly r?: Hex | undefined
   readonly s?: Hex | undefined
   readonly yParity?: number | undefined
+  readonly chainId?: number | undefined
 }
 
 function read(bytes: TransactionSerialized, holder: string): Signed {

@@ -117,14 +117,58 @@ describe('openRemoteKey', () => {
   test('gets signed what it asks for, from web3signer and from Clef', async () => {
     const raw = await holder.signTransaction(transaction)
     expect(await signWith(honest)).toBe(raw)
-    expect(asked).toMatchObject([
-      { method: 'eth_signTransaction', fields: { from: holder.address, nonce: '0x7' } },
-    ])
+    // What both read, by their names for it, and nothing that either passes over.
+    const fields = {
+      from: holder.address,
+      to: holder.address,
+      data: '0x1234',
+      value: '0x0',
+      gas: '0x7a120',
+      nonce: '0x7',
+      chainId: '0x7a69',
+      maxFeePerGas: '0x32',
+      maxPriorityFeePerGas: '0x1',
+    }
+    expect(asked).toEqual([{ method: 'eth_signTransaction', fields }])
     asked = []
     reply = async (response, _method, fields) => say(response, { raw: await signBy(holder, fields), tx: {} })
     const clef = await open({ dialect: 'clef' })
     expect(await clef.signTransaction(transaction)).toBe(raw)
-    expect(asked).toMatchObject([{ method: 'account_signTransaction' }])
+    expect(asked).toEqual([{ method: 'account_signTransaction', fields }])
+  })
+
+  test('takes a signature whose numbers are shorter than others', async () => {
+    // One in 256 has an r that begins with a zero byte, which no encoding keeps.
+    for (let nonce = 0; ; nonce++) {
+      const raw = await holder.signTransaction({ ...transaction, nonce })
+      if (hexToBigInt(parseTransaction(raw).r ?? '0x') >> 248n !== 0n) continue
+      reply = honest
+      const key = await open()
+      expect(await key.signTransaction({ ...transaction, nonce })).toBe(raw)
+      return
+    }
+  })
+
+  test('asks for nothing that they would sign only a part of', async () => {
+    const authorization = await other.signAuthorization({
+      contractAddress: STRANGER,
+      chainId: 31_337,
+      nonce: 0,
+    })
+    const accessList = [{ address: STRANGER, storageKeys: [] }]
+    for (const dialect of ['web3signer', 'clef'] as const) {
+      const key = await open({ dialect })
+      asked = []
+      for (const [partly, what] of [
+        [{ ...transaction, type: 'eip7702', authorizationList: [authorization] }, 'type 4, EIP-7702'],
+        [{ ...transaction, accessList }, 'access lists'],
+      ] as const)
+        await expect(key.signTransaction(partly as UnsignedTransaction)).rejects.toMatchObject({
+          code: 'SIGNER_REQUEST',
+          message: expect.stringContaining(what),
+        })
+      expect(asked).toEqual([])
+    }
   })
 
   test.each<[string, Reply]>([
@@ -135,7 +179,7 @@ describe('openRemoteKey', () => {
     ['it is another transaction', lie({ gas: 500_001n })],
     ['it is another transaction', lie({ value: 1n })],
     ['it is another transaction', lie({ data: '0x1235' })],
-    ['it is another transaction', lie({ chainId: 1 })],
+    ['it is for chain 1, not 31337', lie({ chainId: 1 })],
     ['it is another transaction', lie({ accessList: [{ address: STRANGER, storageKeys: [] }] })],
     [
       'it is another transaction',

@@ -6,7 +6,13 @@ import type { KeyHolder, UnsignedTransaction } from '../keyHolder.ts'
 import { checkSigned } from './checkSigned.ts'
 import { contradicted, misconfigured, unanswered } from './errors.ts'
 
-/** How the two speak: web3signer like a node, Clef by a namespace of its own. */
+/**
+ * How the two speak: web3signer like a node, Clef by a namespace of its own. Both take `from`, `to`, `data`, `value`,
+ * `gas`, `nonce`, `maxFeePerGas` and `maxPriorityFeePerGas`, sign type 2 when both fees are there, and pass over fields
+ * that they do not know. web3signer does not look at `chainId` either, but signs for the one that it was started with.
+ *
+ * Source: `EthSendTransactionJsonParameters` and `EthTransaction` (web3signer), `SendTxArgs` (go-ethereum).
+ */
 const dialects = {
   web3signer: { sign: 'eth_signTransaction', list: 'eth_accounts' },
   // Clef asks a person before it lists accounts, so it is not asked.
@@ -64,12 +70,31 @@ export async function openRemoteKey(key: RemoteKey, timeout = 10_000): Promise<K
   return {
     address: key.address,
     async signTransaction(transaction) {
+      requireType2(transaction, holder)
       const signed = signedBytes.safeParse(await call(sign, [parametersOf(transaction, key.address)]))
       if (!signed.success) throw contradicted(holder, 'it is no transaction')
       return checkSigned(signed.data, transaction, key.address, holder)
     },
   }
 }
+
+/**
+ * What they pass over would be missing from what they sign, which is then another transaction on the same nonce, with a
+ * signature that holds. So they are not asked.
+ */
+function requireType2({ type, accessList = [] }: UnsignedTransaction, holder: string): void {
+  if (type === 'eip1559' && accessList.length === 0) return
+  throw new SignerError(
+    'SIGNER_REQUEST',
+    type === 'eip1559'
+      ? `${holder} signs no access lists.`
+      : `${holder} signs no transactions that delegate (type 4, EIP-7702).`,
+    { fix: DELEGATE_ELSEWHERE },
+  )
+}
+
+const DELEGATE_ELSEWHERE =
+  'Have the account delegate once with a tool that has its key, or let it act through a Safe.'
 
 /**
  * For the start: an account whose key cannot sign a delegation has to delegate already.
@@ -83,7 +108,7 @@ export function requireDelegated(account: Address, code: string, batchAccount: A
   if (delegate !== undefined && isAddressEqual(`0x${delegate}`, batchAccount)) return
   throw misconfigured(
     `${account} does not delegate to BatchAccount ${batchAccount}, and a remote signer cannot sign a delegation (EIP-7702).`,
-    'Have the account delegate once with a tool that has its key, or let it act through a Safe.',
+    DELEGATE_ELSEWHERE,
   )
 }
 
