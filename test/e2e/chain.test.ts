@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEther, parseUnits } from 'viem'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -104,6 +104,20 @@ describe('on a chain that is there already', { timeout: 120_000 }, () => {
     const { code, stderr } = await finished(rialto(argv, { folder }))
     expect([1, 2]).toContain(code)
     expect(stderr.trim().split('\n').at(-1)).toMatch(line)
+  })
+
+  it('has nothing to do with a contract that only stands where one of ours should', async () => {
+    const { folder, argv } = configure({})
+    // An account that delegated to it would be whoever's this contract is.
+    const { rialto: ours, ...book } = world.addressBook
+    const exchanged = { ...ours, batchAccount: ours?.assert, assert: ours?.batchAccount }
+    writeFileSync(join(folder, 'addresses.json'), JSON.stringify({ ...book, rialto: exchanged }))
+    const { code, stderr } = await finished(rialto(argv, { folder }))
+    expect(code).toBe(2)
+    expect(stderr.trim().split('\n').at(-1)).toMatch(
+      /address book does not hold .*rialto\.batchAccount at 0x\w+ is other code than this version of Rialto has/,
+    )
+    expect(existsSync(join(folder, '.rialto', 'keystore'))).toBe(false)
   })
 
   it('says what to do when the RPC lies about its chain or cannot simulate', async () => {
