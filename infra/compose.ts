@@ -10,6 +10,7 @@ import type { AgentId } from '../runtime/core/ids.ts'
 import type { RolesRoute } from '../runtime/core/lifecycle.ts'
 import type { Chain, Journal, Signer } from '../runtime/core/ports.ts'
 import type { BlockRef } from '../runtime/core/snapshot.ts'
+import { policyOn, withoutSteps } from '../runtime/guards/graduation.ts'
 import type { Policy } from '../runtime/guards/policy.ts'
 import { createStandings, type Standings, type Step } from '../runtime/live/standings.ts'
 import { type Live, startLive } from '../runtime/live/startLive.ts'
@@ -138,7 +139,10 @@ export type EngineOptions = {
   readonly agents: readonly { readonly agent: Agent; readonly policy: Policy }[]
   /** How agents whose account is a Safe act for it. */
   readonly routes?: ReadonlyMap<AgentId, RolesRoute>
-  /** Whether agents begin on the strictest step of their policies and rise, as they do on a real chain. */
+  /**
+   * Whether agents begin on the strictest step of their policies and rise, as they do on a chain that is there already;
+   * else the whole policy holds from the first block, as it does in a world.
+   */
   readonly graduates?: boolean
   /** Told of every step that an agent takes, up or down. */
   onStep?(step: Step): void
@@ -156,11 +160,13 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const standings = createStandings({
     chain: options.chain,
     journal,
+    signer: options.signer,
     logger: services.logger,
-    agents:
-      options.graduates === true
-        ? agents
-        : agents.map(({ agent, policy }) => ({ agent, policy: { ...policy, graduation: 'none' as const } })),
+    agents: agents.map(({ agent, policy }) => ({
+      agent,
+      policy: options.graduates === true ? policyOn(policy, options.chain.chainId) : withoutSteps(policy),
+      sender: options.routes?.get(agent.id)?.sender ?? agent.account,
+    })),
   })
   const runs = holdRuns({ journal, checkpointer: services.checkpointer, logger: services.logger })
   const runtime: Runtime = {

@@ -34,6 +34,8 @@ export const statusSchema = z.object({
           goodSince: z.int().nullable(),
           mode: z.enum(['observe', 'propose', 'execute']),
           nextInDays: z.int().nullable(),
+          /** Whole days by the signer's own count, where that is what holds the agent back. */
+          signerDays: z.int().nullable(),
         })
         .exactOptional(),
       lastDecision: z.object({ block: z.int(), intent: z.string(), reason: z.string() }).nullable(),

@@ -136,15 +136,16 @@ export async function loadConfig(path?: string, environment: Environment = {}): 
     { id, role, account, key, evacuateTo, policy: named, mode },
   ] of content.agents.entries()) {
     const policyPath = resolve(folder, named)
-    const policy = await loadPolicy(policyPath)
+    const written = await loadPolicy(policyPath)
+    const policy = mode === undefined || isBeyond(mode, written) ? written : withMode(written, mode)
     if (chain.kind === 'rpc') assertPolicyFits(policy, chain.addressBook, shownPath(policyPath))
     const wrong = evacuateTo === undefined ? null : destinationFault(evacuateTo, account, chain)
     if (wrong !== null) fail([{ path: ['agents', index, 'evacuateTo'], message: wrong }])
-    if (mode !== undefined && agentModes.indexOf(mode) > agentModes.indexOf(policy.mode))
+    if (mode !== undefined && isBeyond(mode, written))
       fail([
         {
           path: ['agents', index, 'mode'],
-          message: `is "${mode}", but its policy allows no more than "${policy.mode}": lower it, or change the policy`,
+          message: `is "${mode}", but its policy allows no more than "${written.mode}": lower it, or change the policy`,
         },
       ])
     agents.push({
@@ -153,7 +154,7 @@ export async function loadConfig(path?: string, environment: Environment = {}): 
       ...resolveAccount(account),
       key: key ?? { kind: 'keystore' },
       evacuateTo: evacuateTo ?? null,
-      policy: mode === undefined ? policy : withMode(policy, mode),
+      policy,
       policyPath,
     })
   }
@@ -169,6 +170,9 @@ export async function loadConfig(path?: string, environment: Environment = {}): 
     signer: { passphrase: passphraseOf(content, folder) },
   }
 }
+
+const isBeyond = (mode: Policy['mode'], policy: Policy): boolean =>
+  agentModes.indexOf(mode) > agentModes.indexOf(policy.mode)
 
 /** Why funds must not be sent there; null when they may be. */
 function destinationFault(

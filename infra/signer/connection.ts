@@ -88,6 +88,7 @@ export function signerOver(connect: () => Promise<{ readonly call: Call }>): Sig
       (await ask('lookup', { account, attempt })) as SignedTransaction | null,
     abandon: async (account, attempt) =>
       (await ask('abandon', { account, attempt })) as SignedTransaction | null,
+    goodFor: async (account) => (await ask('goodFor', { account })) as bigint,
     async signedFrom(account, nonce) {
       const signed: LedgerAttempt[] = []
       for (;;) {

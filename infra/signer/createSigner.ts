@@ -6,6 +6,7 @@ import { planHash, senderOf } from '../../runtime/core/lifecycle.ts'
 import type { LedgerAttempt, SignedTransaction, Signer, SignRequest } from '../../runtime/core/ports.ts'
 import { parseDecimal } from '../../runtime/core/units.ts'
 import { evacuationPolicy, requireDestination } from '../../runtime/guards/evacuation.ts'
+import type { Step } from '../../runtime/guards/graduation.ts'
 import type { Policy } from '../../runtime/guards/policy.ts'
 import type { OwnerOrders } from '../orders/ownerOrders.ts'
 import { buildTransaction } from './buildTransaction.ts'
@@ -14,6 +15,7 @@ import { type Judgement, judgePlan, refuse, type SafeAccount } from './judgePlan
 import type { KeyHolder } from './keyHolder.ts'
 import type { SignedRecord, SigningHistory } from './signingHistory.ts'
 import type { Moving } from './spendWindow.ts'
+import { createStandings, type StandingRecord } from './standings.ts'
 
 /** Something that must outlive the process before an answer leaves it. */
 export type LedgerEntry =
@@ -22,8 +24,9 @@ export type LedgerEntry =
   | { readonly kind: 'fence'; readonly account: Address; readonly fence: bigint }
   /** Nothing was signed for the attempt, and nothing will be. */
   | { readonly kind: 'abandoned'; readonly account: Address; readonly attemptId: AttemptId }
+  | ({ readonly kind: 'standing' } & StandingRecord)
 
-/** An account with its key, and the policies under which it may act. */
+/** An account with its key, and the policies under which it may act: whole ones, of which the steps are derived. */
 export type KeyedAccount = {
   /** The agent whose key it is: orders are given to it by this name. */
   readonly label: string
@@ -64,6 +67,13 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
   let latest = { time: 0n, at: uptime() }
 
   /**
+  const standings = createStandings({
+    chainId: book.chainId,
+    graduates: accounts.map(({ account: { address }, policies }) => ({ address, policies })),
+    history,
+    append: (record) => append({ kind: 'standing', ...record }),
+    uptime,
+  })
    * A clock that is put back frees no allowance and revives no approval. Nor does one that was ahead, be it by years,
    * hold allowances for ever: from the latest time on, what this process runs counts.
    */
@@ -91,7 +101,8 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
       return answer(earlier)
     }
     const evacuation = evacuations.get(keyed)?.find(({ version }) => version === plan.policyVersion)
-    const policy = evacuation ?? policyFor(keyed, plan.policyVersion)
+    const step = evacuation === undefined ? stepFor(keyed, plan.policyVersion) : always(evacuation)
+    const { policy } = step
     const time = currentTime()
     // Higher fees for what was let through already: nobody is asked again, and its last block stays what it was.
     const isRepeated = history.repeats(request)
@@ -111,6 +122,9 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
     checkAllowances(keyed, policy, moving)
     const signed = await buildTransaction(keyed.account, plan, nonce)
     const record: SignedRecord = {
+    // Neither what the protector is for nor what moves nothing waits for anybody's standing.
+    if (!isRepeated && request.fence !== 'protector' && judgement.content !== 'empty')
+      standings.require(keyed.account.address, step)
       ...signed,
       ...moving,
       account: keyed.account.address,
@@ -130,6 +144,29 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
    */
   function obeyOrders({ label, account, safe }: KeyedAccount, { content }: Judgement): void {
     if (content === 'empty') return
+  /** What is refused for good throws its account back, whoever asked. */
+  async function signAndJudge(request: SignRequest): Promise<SignedTransaction> {
+    try {
+      return await signNow(request)
+    } catch (error) {
+      standings.refused(senderOf(request.plan), error)
+      throw error
+    }
+  }
+
+  function stepFor({ account: { address } }: KeyedAccount, version: string): Step {
+    const step = standings.stepOf(address, version)
+    if (step !== null) return step
+    throw new SignerError(
+      'PLAN_REFUSED',
+      `The signer refuses the plan (PLAN_MISMATCH): policy ${version} is none of those of ${address}.`,
+      {
+        fix: 'Simulate again under the current policy; a policy that changed takes a restart to reach the signer.',
+        details: { denial: 'PLAN_MISMATCH', policyVersion: version },
+      },
+    )
+  }
+
     // An order about the Safe holds for the member that acts for it, and one about the member too.
     const acting = [account.address, ...(safe === undefined ? [] : [safe.account])]
     const states = acting.map((one) => orders.stateFor({ agent: label, account: one }))
@@ -188,7 +225,7 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
 
   return {
     accounts: async () => accounts.map(({ account }) => account.address),
-    sign: (request) => inTurn(() => signNow(request)),
+    sign: (request) => inTurn(() => signAndJudge(request)),
     abandon: (account, attempt) => inTurn(() => abandonNow(account, attempt)),
     async lookup(account, attempt) {
       await last
@@ -209,6 +246,7 @@ const evacuationsOf = (
 ): readonly Policy[] => {
   if (evacuateTo === undefined || safe !== undefined) return []
   requireDestination(evacuateTo, book, account.address)
+    goodFor: (account) => inTurn(() => standings.goodFor(find(accounts, account).account.address)),
   return policies.map((policy) => evacuationPolicy(policy, book, evacuateTo))
 }
 
@@ -221,25 +259,15 @@ const ledgerAttempt = ({ account: _account, moved: _moved, ...attempt }: SignedR
   attempt
 
 function find(accounts: readonly KeyedAccount[], address: Address): KeyedAccount {
+/** Only the owner's order stands before an evacuation. */
+const always = (policy: Policy): Step => ({ policy, after: 0n })
+
   const keyed = accounts.find(({ account }) => account.address.toLowerCase() === address.toLowerCase())
   if (keyed !== undefined) return keyed
   throw new SignerError('UNKNOWN_ACCOUNT', `The signer holds no key of ${address}.`, {
     fix: 'Name the account in the configuration, and start again.',
     details: { account: address },
   })
-}
-
-function policyFor({ account, policies }: KeyedAccount, version: string): Policy {
-  const policy = policies.find((candidate) => candidate.version === version)
-  if (policy !== undefined) return policy
-  throw new SignerError(
-    'PLAN_REFUSED',
-    `The signer refuses the plan (PLAN_MISMATCH): policy ${version} is none of those of ${account.address}.`,
-    {
-      fix: 'Simulate again under the current policy; a policy that changed takes a restart to reach the signer.',
-      details: { denial: 'PLAN_MISMATCH', policyVersion: version },
-    },
-  )
 }
 
 /** @returns whether the request carries an approval. @throws {SignerError} `APPROVAL_INVALID` when that does not hold. */

@@ -144,6 +144,7 @@ function take(json: string, scope: LedgerScope, history: SigningHistory): void {
   if (entry === null) return
   if (entry.kind === 'fence') history.addFence(entry.account, entry.fence)
   else if (entry.kind === 'abandoned') history.addAbandoned(entry.account, entry.attemptId)
+  else if (entry.kind === 'standing') history.addStanding(entry)
   else {
     const { kind: _kind, ...record } = entry
     history.addSigned(record)

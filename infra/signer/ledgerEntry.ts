@@ -74,6 +74,12 @@ const storedEntry = z.union([
   z.strictObject({ kind: z.literal('fence'), ...scoped, fence: uint }),
   z.strictObject({ kind: z.literal('abandoned'), ...scoped, attemptId }),
   z.strictObject({
+    kind: z.literal('standing'),
+    ...scoped,
+    seconds: uint,
+    denial: z.string().nullable(),
+  }),
+  z.strictObject({
     ...signed,
     fence: z.union([z.literal('protector'), uint]),
     plan,

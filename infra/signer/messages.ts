@@ -36,7 +36,10 @@ export type SignerAccount = {
     | { readonly kind: 'stored' }
     | RemoteKey
     | KmsKey
-  /** Under which it may sign. Bound for the life of the process. */
+  /**
+   * Under which it may sign, each as its owner wrote it: the steps by which its agent rises the signer derives itself.
+   * Bound for the life of the process.
+   */
   readonly policies: readonly Policy[]
   /** Set where the key is the member of a role that acts for a Safe: it then acts for nobody else. */
   readonly safe?: SafeAccount
@@ -80,6 +83,7 @@ export const methods = [
   'end',
 ] as const
 
+  'goodFor',
 /** `owner`: whoever runs the agents, one at a time. `protector`: may have signed what reduces risk. */
 export type Role = 'owner' | 'protector'
 
@@ -220,6 +224,8 @@ const nonceRequest = z.strictObject({ account: address, nonce: uint, skip: z.int
 
 const hello = z.strictObject({
   secret: z.string().max(64),
+const accountRequest = z.strictObject({ account: address })
+
   role: z.enum(['owner', 'protector']),
   parameters: hash.optional(),
 }) satisfies z.ZodType<Hello>
@@ -255,6 +261,8 @@ export const parseHello = (value: unknown): Hello => parse(hello, value)
 export type Page<T> = { readonly entries: readonly T[]; readonly isLast: boolean }
 
 /** As much of a list as fits a line, from an index on. */
+/** What is asked about one account: `goodFor`. */
+export const parseAccount = (value: unknown) => parse(accountRequest, value)
 export function pageOf<T>(list: readonly T[], skip: number): Page<T> {
   let length = 0
   const rest = list.slice(skip)

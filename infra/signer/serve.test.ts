@@ -41,6 +41,7 @@ function setUp(attempts: readonly LedgerAttempt[] = []) {
     signedFrom: async (_account, nonce) => attempts.filter((attempt) => attempt.nonce >= nonce),
     lookup: async () => null,
     abandon: async () => null,
+    goodFor: async () => 0n,
     sign: unexpected,
   }
   const service = createService({

@@ -10,6 +10,7 @@ import {
   lineSplitter,
   type Message,
   pageOf,
+  parseAccount,
   parseAttempt,
   parseHello,
   parseMessage,
@@ -55,7 +56,7 @@ type Client = { readonly stream: Duplex; role: Role | null }
  * | | the parent's pipe | an owner at the socket | the protector |
  * |---|---|---|---|
  * | `start` | once | | |
- * | `accounts`, `lookup`, `signedFrom` | yes | yes | yes |
+ * | `accounts`, `lookup`, `signedFrom`, `goodFor` | yes | yes | yes |
  * | `sign` | yes | yes | with the fence `protector` |
  * | `abandon`, `end` | yes | yes | |
  *
@@ -129,6 +130,8 @@ export function createService({ start, end }: ServiceParameters): Service {
         const { account, nonce, skip } = parseNonce(params)
         return pageOf(await signer.signedFrom(account, nonce), skip)
       }
+      case 'goodFor':
+        return signer.goodFor(parseAccount(params).account)
       case 'sign': {
         const request = parseSignRequest(params)
         if (client.role === 'protector' && request.fence !== 'protector')

@@ -5,6 +5,7 @@ import { type Plan, senderOf } from '../../runtime/core/lifecycle.ts'
 import type { LedgerAttempt, SignRequest } from '../../runtime/core/ports.ts'
 import { SignerError } from './errors.ts'
 import { createSpendWindow, type Movement, type Moving, type SpendWindow } from './spendWindow.ts'
+import type { StandingRecord } from './standings.ts'
 
 /** One signature, as the ledger keeps it. */
 export type SignedRecord = LedgerAttempt & {
@@ -43,12 +44,16 @@ export type SigningHistory = {
   /** All signatures of an account from a nonce on, in the order they were made. */
   signedFrom(account: Address, nonce: bigint): readonly SignedRecord[]
   isAbandoned(account: Address, attempt: AttemptId): boolean
+  /** Seconds for which an account was in good standing when that was last recorded; 0 when it never was. */
+  standingOf(account: Address): bigint
   /** Takes up a signature that is recorded durably. */
   addSigned(record: SignedRecord): void
   /** Takes up a fencing token that is recorded durably. */
   addFence(account: Address, fence: bigint): void
   /** Takes up that nothing will be signed for an attempt, which is recorded durably. */
   addAbandoned(account: Address, attempt: AttemptId): void
+  /** Takes up a standing that is recorded durably. */
+  addStanding(record: Omit<StandingRecord, 'denial'>): void
 }
 
 /**
@@ -128,6 +133,7 @@ export function createSigningHistory(): SigningHistory {
     find: (account, attempt) => historyOf(account).byAttempt.get(attempt) ?? null,
     signedFrom: (account, nonce) => historyOf(account).records.filter((record) => record.nonce >= nonce),
     isAbandoned: (account, attempt) => historyOf(account).abandoned.has(attempt),
+    standingOf: (account) => historyOf(account).goodFor,
     addSigned(record) {
       const past = historyOf(record.account)
       const { nonce, plan, fence } = record
@@ -142,11 +148,16 @@ export function createSigningHistory(): SigningHistory {
     },
     addFence: (account, fence) => raise(historyOf(account), fence),
     addAbandoned: (account, attempt) => historyOf(account).abandoned.add(attempt),
+    addStanding({ account, seconds }) {
+      historyOf(account).goodFor = seconds
+    },
   }
 }
 
 type AccountHistory = {
   fence: bigint | null
+  /** Seconds in good standing. */
+  goodFor: bigint
   /** In the order they were made. */
   readonly records: SignedRecord[]
   readonly byNonce: Map<bigint, readonly SignedRecord[]>
@@ -161,6 +172,7 @@ type AccountHistory = {
 
 const emptyHistory = (): AccountHistory => ({
   fence: null,
+  goodFor: 0n,
   records: [],
   byNonce: new Map(),
   bySecondNonce: new Map(),

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { privateKeyToAccount } from 'viem/accounts'
 import { InvariantError } from '../../runtime/core/errors.ts'
 import type { Signer } from '../../runtime/core/ports.ts'
+import { mayBegin } from '../../runtime/guards/assertPolicyFits.ts'
 import { type Policy, policyVersion } from '../../runtime/guards/policy.ts'
 import { knownContracts } from '../../runtime/protocols/contracts.ts'
 import { openOrders } from '../orders/ownerOrders.ts'
@@ -89,7 +90,11 @@ function checkParameters({ chainId, book, accounts }: StartParameters): void {
       misfit(
         `The key of "${label}" would be derived from a seed on chain ${chainId}; it must be a stored one.`,
       )
-    for (const policy of policies) checkVersion(label, policy)
+    for (const policy of policies) {
+      checkVersion(label, policy)
+      if (!mayBegin(policy, chainId))
+        misfit(`By its policy "${label}" would act at once on chain ${chainId}, which is real.`)
+    }
   }
 }
 

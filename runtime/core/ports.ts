@@ -144,7 +144,8 @@ export type LedgerAttempt = SignedTransaction & {
  * - an intent has signatures on one nonce only, ever, and on a nonce that has one another is signed only with both
  *   fees at least a tenth higher than all before, and only when it is the same calls with the same last valid block,
  *   an empty transaction, or something that reduces risk;
- * - refuses a fencing token lower than one it has seen for the account.
+ * - refuses a fencing token lower than one it has seen for the account;
+ * - refuses a plan under a step of its policy that the account has not earned, by its own count.
  */
 export type Signer = {
   accounts(): Promise<readonly Address[]>
@@ -158,4 +159,9 @@ export type Signer = {
   abandon(account: Address, attempt: AttemptId): Promise<SignedTransaction | null>
   /** Everything that was signed for an account (a plan's sender) from a nonce on, in the order it was signed. */
   signedFrom(account: Address, nonce: bigint): Promise<readonly LedgerAttempt[]>
+  /**
+   * Seconds for which an account has been served without a plan of it that was denied, by the signer's own count: under
+   * no step of its policy that takes more is anything signed. 0 where the policy has no steps.
+   */
+  goodFor(account: Address): Promise<bigint>
 }

@@ -32,6 +32,7 @@ export const denialCodes = [
   'SIMULATION_REVERTED',
   'EFFECT_UNEXPECTED',
   'NOT_JUDGEABLE',
+  'NOT_GRADUATED',
 ] as const
 
 export type DenialCode = (typeof denialCodes)[number]

@@ -32,8 +32,15 @@ const steps: Policy['graduation'] = [
 
 /** A chain with a block a day, and a journal that says what it is told to. */
 async function scene(graduation: Policy['graduation'] = steps) {
-  const told: { goodSince: bigint | null; reads: bigint[]; error: Error | null; lines: string[] } = {
+  const told: {
+    goodSince: bigint | null
+    goodFor: bigint
+    reads: bigint[]
+    error: Error | null
+    lines: string[]
+  } = {
     goodSince: null,
+    goodFor: 1_000n * DAY,
     reads: [],
     error: null,
     lines: [],
@@ -55,6 +62,7 @@ async function scene(graduation: Policy['graduation'] = steps) {
         return told.goodSince
       },
     },
+    signer: { goodFor: async () => told.goodFor },
     logger,
     agents: [{ agent: { id, account }, policy }],
   })
@@ -72,6 +80,7 @@ describe('createStandings', () => {
       goodSince: null,
       mode: 'propose',
       nextInDays: 7,
+      signerDays: null,
     })
   })
 
@@ -124,7 +133,7 @@ describe('createStandings', () => {
 
 it('says where an agent stands', async () => {
   const policy = await policyWith(steps)
-  const at = { step: 0, of: 2, goodSince: null, mode: 'propose', nextInDays: 1 } as const
+  const at = { step: 0, of: 2, goodSince: null, mode: 'propose', nextInDays: 1, signerDays: null } as const
   expect(describeGraduation(id, policy, at)).toBe(
     'guardian stands on step 1 of 2, in mode propose; the next in 1 day without a denial or deviation. ' +
       'Its policy names no owners, so nobody can approve what it asks.',

@@ -1,10 +1,17 @@
+import type { Address } from 'viem'
 import type { Agent } from '../core/agent.ts'
 import { describeError } from '../core/errors.ts'
 import type { AgentId } from '../core/ids.ts'
-import type { Chain, Journal, Logger } from '../core/ports.ts'
+import type { Chain, Journal, Logger, Signer } from '../core/ports.ts'
 import type { BlockRef } from '../core/snapshot.ts'
 import type { AgentMode } from '../guards/agentModes.ts'
-import { graduatedPolicies, standing, WAITING } from '../guards/graduation.ts'
+import {
+  graduatedPolicies,
+  SECONDS_PER_DAY,
+  secondsOf,
+  standingAfter,
+  WAITING,
+} from '../guards/graduation.ts'
 import type { Policy } from '../guards/policy.ts'
 import { UnknownAgentError } from '../stages/errors.ts'
 
@@ -19,6 +26,8 @@ export type Graduation = {
   readonly mode: AgentMode
   /** Whole days until the next step, if nothing is denied and nothing deviates; null on the last. */
   readonly nextInDays: number | null
+  /** Whole days in good standing by the signer's count, where that is what holds it back; null where it is not. */
+  readonly signerDays: number | null
 }
 
 /** A step that was taken, up or down. */
@@ -40,28 +49,38 @@ export type Standings = {
 export type StandingsOptions = {
   readonly chain: Pick<Chain, 'block'>
   readonly journal: Pick<Journal, 'goodSince'>
+  /** Nothing is signed under a step that it does not count as earned. */
+  readonly signer: Pick<Signer, 'goodFor'>
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>
-  readonly agents: readonly { readonly agent: Pick<Agent, 'id' | 'account'>; readonly policy: Policy }[]
+  readonly agents: readonly {
+    readonly agent: Pick<Agent, 'id' | 'account'>
+    readonly policy: Policy
+    /** Who signs for it, where that is not its account. */
+    readonly sender?: Address
+  }[]
 }
 
 type Standing = { readonly steps: readonly [Policy, ...Policy[]]; at: Graduation }
 
-const DAY = 86_400n
+/** Seconds in good standing: by the journal, and by the signer, which knows nothing of what guards denied. */
+type Good = { readonly since: bigint | null; readonly byJournal: bigint; readonly bySigner: bigint | null }
+
+const NOTHING: Good = { since: null, byJournal: 0n, bySigner: null }
 
 /**
- * Keeps what agents may do as high as they have earned. Everybody begins on the strictest step, after a restart too,
- * until the first look at the journal.
+ * Keeps what agents may do as high as they have earned, by the journal and by the signer's own count, whichever says
+ * less. Everybody begins on the strictest step, after a restart too, until the first look at both.
  *
  * @example
- * const standings = createStandings({ chain, journal, logger, agents })
+ * const standings = createStandings({ chain, journal, signer, logger, agents })
  * await standings.refresh(head)
  * standings.policyOf(agentId('guardian')).mode // 'propose'
  */
-export function createStandings({ chain, journal, logger, agents }: StandingsOptions): Standings {
+export function createStandings({ chain, journal, signer, logger, agents }: StandingsOptions): Standings {
   const standings = new Map<AgentId, Standing>(
     agents.map(({ agent, policy }) => {
       const steps = graduatedPolicies(policy)
-      return [agent.id, { steps, at: graduation(policy, steps, null, 0n) }]
+      return [agent.id, { steps, at: graduation(policy, steps, NOTHING) }]
     }),
   )
   /** When blocks were, by their number: a standing is asked for at every head, and changes once in weeks. */
@@ -84,15 +103,18 @@ export function createStandings({ chain, journal, logger, agents }: StandingsOpt
   }
 
   async function look(
-    { agent, policy }: StandingsOptions['agents'][number],
+    { agent, policy, sender = agent.account }: StandingsOptions['agents'][number],
     head: BlockRef,
   ): Promise<Step | null> {
     const held = of(agent.id)
     if (held.steps.length === 1) return null
     const block = await journal.goodSince(agent.id, agent.account, [...WAITING])
-    const goodSince = block === null ? null : await timeOf(block, head)
+    const since = block === null ? null : await timeOf(block, head)
+    const byJournal = since === null || head.timestamp < since ? 0n : head.timestamp - since
+    // Whoever only observes may have no key.
+    const bySigner = policy.mode === 'observe' ? null : await signer.goodFor(sender)
     const from = held.at.step
-    held.at = graduation(policy, held.steps, goodSince, head.timestamp)
+    held.at = graduation(policy, held.steps, { since, byJournal, bySigner })
     return held.at.step === from ? null : { agent: agent.id, from, to: held.at }
   }
 
@@ -127,25 +149,32 @@ export function createStandings({ chain, journal, logger, agents }: StandingsOpt
 function graduation(
   policy: Policy,
   steps: readonly [Policy, ...Policy[]],
-  goodSince: bigint | null,
-  now: bigint,
+  { since, byJournal, bySigner }: Good,
 ): Graduation {
-  const step = standing(policy, goodSince, now)
+  const isHeldBack = bySigner !== null && bySigner < byJournal
+  const good = isHeldBack ? bySigner : byJournal
+  const step = standingAfter(policy, good)
   const next = policy.graduation === 'none' ? undefined : policy.graduation[step + 1]
-  const good = goodSince === null || now < goodSince ? 0n : now - goodSince
   return {
     step,
     of: steps.length,
-    goodSince,
+    goodSince: since,
     mode: (steps[step] ?? steps[0]).mode,
-    nextInDays: next === undefined ? null : Number((BigInt(next.days) * DAY - good + DAY - 1n) / DAY),
+    nextInDays:
+      next === undefined ? null : Number((secondsOf(next) - good + SECONDS_PER_DAY - 1n) / SECONDS_PER_DAY),
+    signerDays: isHeldBack && step < standingAfter(policy, byJournal) ? Number(good / SECONDS_PER_DAY) : null,
   }
 }
 
+/** Whether an agent has to ask, and there is nobody to say yes. */
+export const asksNobody = (policy: Policy, mode: AgentMode = policy.mode): boolean =>
+  mode === 'propose' && policy.approvals.owners.length === 0
+
+export const ASKS_NOBODY = 'Its policy names no owners, so nobody can approve what it asks.'
+
 /** What a person is told of how far an agent may go. */
 export function describeGraduation(agent: AgentId, policy: Policy, at: Graduation | null): string {
-  const asksNobody = (at?.mode ?? policy.mode) === 'propose' && policy.approvals.owners.length === 0
-  const note = asksNobody ? ' Its policy names no owners, so nobody can approve what it asks.' : ''
+  const note = asksNobody(policy, at?.mode) ? ` ${ASKS_NOBODY}` : ''
   if (at === null)
     return policy.mode === 'observe'
       ? `${agent} only observes.`
@@ -154,5 +183,9 @@ export function describeGraduation(agent: AgentId, policy: Policy, at: Graduatio
     at.nextInDays === null
       ? 'the last'
       : `the next in ${at.nextInDays} day${at.nextInDays === 1 ? '' : 's'} without a denial or deviation`
-  return `${agent} stands on step ${at.step + 1} of ${at.of}, in mode ${at.mode}; ${next}.${note}`
+  const held =
+    at.signerDays === null
+      ? ''
+      : ` The signer's own count is what holds it there: ${at.signerDays} day${at.signerDays === 1 ? '' : 's'}, since its ledger began or it last refused a plan.`
+  return `${agent} stands on step ${at.step + 1} of ${at.of}, in mode ${at.mode}; ${next}.${held}${note}`
 }

@@ -81,8 +81,8 @@ export async function createEngine(
   options: {
     propose?: (snapshot: Snapshot) => Intent
     policy?: (policy: Policy) => Policy
-    /** All policies that the signer accepts; the one alone when absent. */
-    policies?: (policy: Policy) => readonly Policy[]
+    /** Milliseconds that the signer has run; it never gets older when absent. */
+    uptime?: () => number
     /** The machine's clock, which runtime and signer share; the system's when absent. */
     clock?: Clock
     /** In memory when absent. */
@@ -148,11 +148,12 @@ export async function createEngine(
       {
         label: 'guardian',
         key: { kind: 'derived', seed },
-        policies: options.policies?.(policy) ?? [policy],
+        policies: [policy],
         ...(options.evacuateTo === undefined ? {} : { evacuateTo: options.evacuateTo }),
       },
     ],
     now: () => unixSeconds(clock),
+    ...(options.uptime === undefined ? {} : { uptime: options.uptime }),
     ...(options.orders === undefined ? {} : { orders: options.orders }),
   })
   const logger = memoryLogger()

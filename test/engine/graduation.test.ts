@@ -36,11 +36,14 @@ const withSteps = ({ version: _version, ...limits }: Policy): Policy => {
 
 /** The engine as it runs on a real chain: by the policy of the step that its agent stands on. */
 async function createRising() {
-  const engine = await createEngine(world, { policy: withSteps, policies: graduatedPolicies })
+  /** Milliseconds for which the signer runs. */
+  const machine = { uptime: 0 }
+  const engine = await createEngine(world, { policy: withSteps, uptime: () => machine.uptime })
   const { chain, journal, logger } = engine.runtime
   const standings = createStandings({
     chain,
     journal,
+    signer: engine.runtime.signer,
     logger,
     agents: [{ agent: engine.agent, policy: engine.policy }],
   })
@@ -49,6 +52,7 @@ async function createRising() {
   /** Time passes, and with it new prices come. */
   async function pass(days: bigint, price = HEALTHY, baseFee = gwei(20n)): Promise<BlockRef> {
     const { timestamp } = await chain.head()
+    machine.uptime += Number(days * DAY) * 1_000
     await engine.actors.mineBlock({ timestamp: timestamp + days * DAY })
     const usdc = world.addressBook.tokens.find(({ symbol }) => symbol === 'USDC')
     await engine.actors.pushPrice(dollars(1), usdc?.address)
@@ -71,7 +75,14 @@ describe('an agent on a real chain', () => {
     const { agent } = engine
     const first = await engine.moveTo(HEALTHY)
     await standings.refresh(first)
-    expect(graduation()).toEqual({ step: 0, of: 3, goodSince: null, mode: 'propose', nextInDays: 7 })
+    expect(graduation()).toEqual({
+      step: 0,
+      of: 3,
+      goodSince: null,
+      mode: 'propose',
+      nextInDays: 7,
+      signerDays: null,
+    })
     await decide(runtime, agent, first)
 
     const asking = await pass(1n, HUNGRY)

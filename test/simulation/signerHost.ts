@@ -43,7 +43,8 @@ export function createSignerHost(parameters: {
     for (const entry of remembers(ledger)) {
       if (entry.kind === 'signed') history.addSigned(entry)
       else if (entry.kind === 'fence') history.addFence(entry.account, entry.fence)
-      else history.addAbandoned(entry.account, entry.attemptId)
+      else if (entry.kind === 'abandoned') history.addAbandoned(entry.account, entry.attemptId)
+      else history.addStanding(entry)
     }
     return createSigner({
       book,
@@ -65,6 +66,7 @@ export function createSignerHost(parameters: {
     lookup: (of, attempt) => signer.lookup(of, attempt),
     abandon: (of, attempt) => signer.abandon(of, attempt),
     signedFrom: (of, nonce) => signer.signedFrom(of, nonce),
+    goodFor: (of) => signer.goodFor(of),
   }
   return {
     port,

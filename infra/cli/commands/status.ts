@@ -46,7 +46,10 @@ function render(status: Status): string {
             `  step ${agent.graduation.step + 1} of ${agent.graduation.of}, in mode ${agent.graduation.mode}` +
               (agent.graduation.nextInDays === null
                 ? ''
-                : `; the next in ${agent.graduation.nextInDays} days without a denial or deviation`),
+                : `; the next in ${agent.graduation.nextInDays} days without a denial or deviation`) +
+              (agent.graduation.signerDays === null
+                ? ''
+                : `, by the signer's count of ${agent.graduation.signerDays}`),
           ]),
       ...(agent.lastDecision === null
         ? []

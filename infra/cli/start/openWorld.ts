@@ -1,5 +1,6 @@
 import { InvalidInputError } from '../../../runtime/core/errors.ts'
 import type { Chain, Logger } from '../../../runtime/core/ports.ts'
+import { withoutSteps } from '../../../runtime/guards/graduation.ts'
 import type { AgentConfig, Config } from '../../config/loadConfig.ts'
 import type { SignerProcess } from '../../signer/createSignerProcess.ts'
 import { createSignerProcess } from '../../signer/createSignerProcess.ts'
@@ -152,7 +153,7 @@ export function openWorldSigner(options: {
     book: world.addressBook,
     logger,
     accounts: [
-      ...config.agents.map(({ id, policy }) => ({ label: id, key, policies: [policy] })),
+      ...config.agents.map(({ id, policy }) => ({ label: id, key, policies: [withoutSteps(policy)] })),
       { label: TWIN, key, policies: [] },
     ],
   })

@@ -1,4 +1,3 @@
-import { graduatedPolicies } from '../../../runtime/guards/graduation.ts'
 import type { AgentConfig, KeyConfig } from '../../config/loadConfig.ts'
 import type { SignerAccount } from '../../signer/messages.ts'
 import { signerSafeOf } from './safeAgents.ts'
@@ -15,8 +14,8 @@ export const signerAccounts = (agents: readonly AgentConfig[]): readonly SignerA
   agents.filter(needsKey).map((agent) => ({
     label: agent.id,
     key: keyOf(agent.key),
-    // All steps that it may rise by: a step taken needs no restart.
-    policies: graduatedPolicies(agent.policy),
+    // The whole one: the signer derives the steps by which its agent rises, and counts what it has earned, itself.
+    policies: [agent.policy],
     ...signerSafeOf(agent),
     ...(agent.evacuateTo === null ? {} : { evacuateTo: agent.evacuateTo }),
   }))

@@ -22,6 +22,7 @@ import { deferLogger } from '../../telemetry/deferLogger.ts'
 import { version } from '../../version.ts'
 import { type ExitCode, paint, type Terminal } from '../terminal.ts'
 import { announceRequests } from './announceRequests.ts'
+import { describeMode } from './describeMode.ts'
 import { describeAgents } from './describeStatus.ts'
 import { createEndings } from './endings.ts'
 import { interruption } from './interruption.ts'
@@ -197,8 +198,10 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
     for (const line of await worstCaseOnChain(acting, settings)) terminal.note(line)
     terminal.note(`  status at ${server.url} (rialto status), log in ${services.logger.path}\n`)
 
-    for (const { agent, policy } of agents)
-      terminal.note(`  ${describeGraduation(agent.id, policy, standings.graduationOf(agent.id))}`)
+    await standings.refresh(await chain.head())
+    for (const agent of config.agents)
+      for (const line of describeMode(agent, settings.chainId, standings.graduationOf(agent.id)))
+        terminal.note(`  ${line}`)
 
     for (const line of recovered(await live.recover(await chain.head()))) terminal.note(line)
     const heads = watchHeads(chain, {

@@ -1,7 +1,9 @@
 import { join } from 'node:path'
+import { stepsOn } from '../../../../runtime/guards/graduation.ts'
 import type { Config } from '../../../config/loadConfig.ts'
 import { type OwnerOrder, openOrders } from '../../../orders/ownerOrders.ts'
 import { holderOf } from '../../../signer/lock.ts'
+import { obstaclesOf } from '../../start/describeMode.ts'
 import { type Finding, look, warn } from './finding.ts'
 
 /** What holds when all else fails: the owner's orders, and the protector where one is needed. */
@@ -11,8 +13,26 @@ export async function examineSafety(config: Config, isRunning: boolean): Promise
       const orders = openOrders(config.directory).list()
       return orders.length === 0 ? 'none: nobody is halted' : orders.map(describe).join('; ')
     }),
+    ...examineModes(config),
     ...examineProtector(config, isRunning),
   ]
+}
+
+/** How far the agents may go, and what keeps them from going further. */
+function examineModes({ chain, agents }: Config): readonly Finding[] {
+  if (chain.kind === 'world') return []
+  return agents.flatMap((agent) => {
+    const { chainId } = chain
+    const obstacles = obstaclesOf(agent, chainId)
+    if (obstacles.length > 0) return obstacles.map(({ detail, fix }) => warn('mode', detail, fix))
+    const steps = stepsOn(agent.policy, chainId)
+    const begins = `${agent.id} begins in mode ${steps[0]?.policy.mode ?? agent.policy.mode}`
+    const detail =
+      steps.length === 1
+        ? `${begins}, with all its limits`
+        : `${begins}, on the first of ${steps.length} steps`
+    return [{ name: 'mode', ok: true, warning: false, detail, fix: null }]
+  })
 }
 
 const describe = ({ scope, state, at }: OwnerOrder): string =>
