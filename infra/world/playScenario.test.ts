@@ -20,7 +20,8 @@ function stage(options: { at?: bigint; blocks?: number; settledAt?: bigint } = {
   const { at = START, blocks = 3, settledAt = 0n } = options
   const events: string[] = []
   let number = at
-  const head = (): BlockRef => ({ number }) as BlockRef
+  let time = START_TIME + (at - START) * 12n
+  const head = (): BlockRef => ({ number, timestamp: time }) as BlockRef
   const actors = {
     async pushPrice(price: bigint) {
       events.push(`price ${price}`)
@@ -30,6 +31,7 @@ function stage(options: { at?: bigint; blocks?: number; settledAt?: bigint } = {
     },
     async mineBlock({ timestamp, baseFeePerGas }: { timestamp: bigint; baseFeePerGas: bigint }) {
       number += 1n
+      time = timestamp
       events.push(`mine ${number} at ${timestamp} for ${baseFeePerGas}`)
     },
   } as unknown as Actors
@@ -44,9 +46,9 @@ function stage(options: { at?: bigint; blocks?: number; settledAt?: bigint } = {
           events.push(`see ${block.number}`)
         },
         busy: async () => number < settledAt,
+        untilAnswered: async () => false,
       },
       path: pathOf(blocks),
-      startBlock: START,
       startTimestamp: START_TIME,
       realtime: null,
       signal: controller.signal,
@@ -56,7 +58,7 @@ function stage(options: { at?: bigint; blocks?: number; settledAt?: bigint } = {
       },
       ...overrides,
     })
-  return { play, events, shown, abort: () => controller.abort(), height: () => number }
+  return { play, events, shown, abort: () => controller.abort(), head }
 }
 
 describe('in lockstep', () => {
@@ -78,6 +80,63 @@ describe('in lockstep', () => {
     ])
   })
 
+  it('stands still while somebody is asked, and has what was answered taken up at the price that was seen', async () => {
+    const { play, events, head } = stage({ at: START + 1n, blocks: 3 })
+    const answers = [false, true, true, false]
+    await play({
+      players: {
+        head: async () => head(),
+        processHead: async ({ number }) => void events.push(`see ${number}`),
+        busy: async () => false,
+        untilAnswered: async () => answers.shift() ?? expect.unreachable(),
+      },
+    })
+    expect(events.filter((event) => !event.startsWith('pool'))).toEqual([
+      'see 7',
+      'price 1999',
+      'mine 8 at 1024 for 2',
+      'see 8',
+      'told 2/3 block 8 at 1999',
+      'mine 9 at 1025 for 2',
+      'see 9',
+      'mine 10 at 1026 for 2',
+      'see 10',
+      'price 1998',
+      'mine 11 at 1036 for 3',
+      'see 11',
+      'told 3/3 block 11 at 1998',
+    ])
+  })
+
+  it('goes on with the next price where somebody is asked without end', async () => {
+    const { play, shown, head } = stage({ blocks: 2 })
+    const players = {
+      head: async () => head(),
+      processHead: async () => undefined,
+      busy: async () => false,
+      untilAnswered: async () => true,
+    }
+    await play({ players })
+    expect(shown).toEqual([0, 1])
+    expect(head()).toMatchObject({ number: START + 24n, timestamp: START_TIME + 24n })
+  })
+
+  it('mines nothing more when it is interrupted while somebody is asked', async () => {
+    const { play, abort, head } = stage({ blocks: 9 })
+    await play({
+      players: {
+        head: async () => head(),
+        processHead: async () => undefined,
+        busy: async () => true,
+        async untilAnswered() {
+          abort()
+          return true
+        },
+      },
+    })
+    expect(head().number).toBe(START)
+  })
+
   it('goes on at the block where the chain stands, with the time that it would have had', async () => {
     const { play, events, shown } = stage({ at: START + 2n })
     await play()
@@ -87,21 +146,21 @@ describe('in lockstep', () => {
 
   it('mines on at the last price until what is in flight is settled, also after a restart', async () => {
     for (const at of [START, START + 3n, START + 4n]) {
-      const { play, events, height } = stage({ at, settledAt: START + 5n })
+      const { play, events, head } = stage({ at, settledAt: START + 5n })
       await play()
-      expect(height()).toBe(START + 5n)
+      expect(head().number).toBe(START + 5n)
       expect(events.slice(-4)).toEqual(['price 1998', 'pool 1988', 'mine 11 at 1060 for 3', 'see 11'])
     }
   })
 
   it('does not wait for ever for what never settles', async () => {
-    const { play, height } = stage({ settledAt: 1_000n })
+    const { play, head } = stage({ settledAt: 1_000n })
     await play()
-    expect(height()).toBe(START + 3n + 8n)
+    expect(head().number).toBe(START + 3n + 8n)
   })
 
   it('stops between two blocks when it is interrupted, and settles nothing more', async () => {
-    const { play, abort, shown, height } = stage({ blocks: 50, settledAt: 1_000n })
+    const { play, abort, shown, head } = stage({ blocks: 50, settledAt: 1_000n })
     await play({
       async onBlock({ index }) {
         shown.push(index)
@@ -109,26 +168,27 @@ describe('in lockstep', () => {
       },
     })
     expect(shown).toEqual([0, 1, 2, 3, 4])
-    expect(height()).toBe(START + 5n)
+    expect(head().number).toBe(START + 5n)
   })
 
   it('breaks off with the error of whoever cannot go on', async () => {
-    const { play, height } = stage()
+    const { play, head } = stage()
     const players = {
-      head: async () => ({ number: height() }) as BlockRef,
+      head: async () => head(),
       processHead: async ({ number }: BlockRef) => {
         if (number === START + 2n) throw new RangeError('lost')
       },
       busy: async () => false,
+      untilAnswered: async () => false,
     }
     await expect(play({ players })).rejects.toThrow('lost')
-    expect(height()).toBe(START + 2n)
+    expect(head().number).toBe(START + 2n)
   })
 })
 
 describe('in real time', () => {
   it('waits for nobody: who is late passes over what came meanwhile', async () => {
-    const { play, shown, height } = stage({ blocks: 6 })
+    const { play, shown, head } = stage({ blocks: 6 })
     const seen: bigint[] = []
     let finish: () => void = () => undefined
     const slow = new Promise<void>((resolve) => {
@@ -137,12 +197,13 @@ describe('in real time', () => {
     await play({
       realtime: 1,
       players: {
-        head: async () => ({ number: height() }) as BlockRef,
+        head: async () => head(),
         async processHead({ number }) {
           seen.push(number)
           if (number === START + 1n) await slow
         },
         busy: async () => false,
+        untilAnswered: async () => expect.unreachable(),
       },
       async onBlock({ index }) {
         shown.push(index)
@@ -157,33 +218,35 @@ describe('in real time', () => {
   })
 
   it('breaks off when an actor fails behind its back', async () => {
-    const { play, height } = stage({ blocks: 1_000 })
+    const { play, head } = stage({ blocks: 1_000 })
     const players = {
-      head: async () => ({ number: height() }) as BlockRef,
+      head: async () => head(),
       async processHead({ number }: BlockRef) {
         if (number > START) throw new RangeError('lost')
       },
       busy: async () => false,
+      untilAnswered: async () => false,
     }
     await expect(play({ realtime: 1, players })).rejects.toThrow('lost')
-    expect(height()).toBeLessThan(START + 1_000n)
+    expect(head().number).toBeLessThan(START + 1_000n)
   })
 
   it('ends its pause when it is interrupted', async () => {
-    const { play, abort, height, shown } = stage()
+    const { play, abort, head, shown } = stage()
     let heads = 0
     await play({
       realtime: 60_000,
       players: {
-        head: async () => ({ number: height() }) as BlockRef,
+        head: async () => head(),
         async processHead() {
           heads += 1
           if (heads === 2) abort()
         },
         busy: async () => true,
+        untilAnswered: async () => expect.unreachable(),
       },
     })
     expect(shown).toEqual([0])
-    expect(height()).toBe(START + 1n)
+    expect(head().number).toBe(START + 1n)
   })
 })

@@ -1,4 +1,5 @@
 import type { Agent } from '../../../runtime/core/agent.ts'
+import { systemClock } from '../../../runtime/core/clock.ts'
 import { agentId } from '../../../runtime/core/ids.ts'
 import type { Journal } from '../../../runtime/core/journal.ts'
 import type { Chain } from '../../../runtime/core/ports.ts'
@@ -12,12 +13,13 @@ import type { SignerProcess } from '../../signer/createSignerProcess.ts'
 import type { LogLevel } from '../../telemetry/createLogger.ts'
 import { createActors } from '../../world/actors.ts'
 import { createPlayMeter, type PlayMeter } from '../../world/measurePlay.ts'
-import { playScenario } from '../../world/playScenario.ts'
+import { blocksPlayed, playScenario } from '../../world/playScenario.ts'
 import { BLOCK_SECONDS, type World } from '../../world/world.ts'
 import { type Play, removeWorldFile } from '../../world/worldFile.ts'
 import { money } from '../money.ts'
 import { makeReport, type Report } from '../report.ts'
 import type { Terminal } from '../terminal.ts'
+import { awaitOwners } from './awaitOwners.ts'
 import { createEndings } from './endings.ts'
 import { narrate } from './narrate.ts'
 import {
@@ -129,7 +131,9 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     for (const line of worstCase(agents, money)) terminal.note(line)
     if (found !== null) {
       const head = await chain.head()
-      terminal.note(`  took up the play at block ${Number(head.number) - play.startBlock} of ${play.blocks}`)
+      terminal.note(
+        `  took up the play at block ${blocksPlayed(head, BigInt(play.startTimestamp))} of ${play.blocks}`,
+      )
       for (const line of recovered(await live.recover(head))) terminal.note(line)
     }
     const meter = createPlayMeter({
@@ -177,24 +181,29 @@ export async function playSession(
   const guardian = agentId(playersOf(options.config).guardian.id)
   const path = request.found.scenario.path({ seed: request.seed, blocks: request.found.blocks })
   const tell = narrate({ session, guardian, terminal: options.terminal })
-  const startBlock = BigInt(play.startBlock)
-  await meter.measure(startBlock)
+  const owners = awaitOwners({ journal, clock: systemClock, note: options.terminal.note })
+  const startTimestamp = BigInt(play.startTimestamp)
+  await meter.measure(BigInt(play.startBlock))
   await playScenario({
     actors: createActors(world),
     players: {
       head: () => chain.head(),
       processHead: (head: BlockRef) => live.processHead(head),
       busy: async () => (await journal.inFlight()).length > 0,
+      untilAnswered: owners.untilAnswered,
     },
     path,
-    startBlock,
-    startTimestamp: BigInt(play.startTimestamp),
+    startTimestamp,
     realtime: options.realtime,
     signal: options.signal,
-    onBlock: tell,
+    async onBlock(progress) {
+      await tell(progress)
+      await owners.announce()
+    },
   })
   const head = await chain.head()
   await meter.measure(head.number)
+  const played = blocksPlayed(head, startTimestamp)
   const [guarded, twin] = await meter.fates()
   if (guarded === undefined || twin === undefined) throw new TypeError('the meter follows two accounts')
   const [runs, intents, attempts] = await Promise.all([
@@ -205,8 +214,8 @@ export async function playSession(
   return makeReport({
     scenario: request.found.scenario.name,
     seed: request.seed,
-    blocks: Math.min(Number(head.number - startBlock), path.length),
-    completed: head.number - startBlock >= BigInt(path.length),
+    blocks: Math.min(played, path.length),
+    completed: played >= path.length,
     passRule: request.found.scenario.passRule,
     guarded,
     twin,
