@@ -1,6 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { graduatedPolicies, standing } from './graduation.ts'
+import { developmentChains } from '../core/developmentChains.ts'
+import {
+  graduatedPolicies,
+  policyOn,
+  SECONDS_PER_DAY,
+  standing,
+  standingAfter,
+  stepsOn,
+  withoutSteps,
+} from './graduation.ts'
 import { policyFile } from './guardScene.fixture.ts'
 import { type Policy, type PolicyFile, parsePolicy } from './policy.ts'
 
@@ -68,4 +77,89 @@ describe('standing', () => {
   ])('good since %s, now %s: step %i', (since, now, step) => {
     expect(standing(graduating(), since, now)).toBe(step)
   })
+
+  const anySteps = fc
+    .uniqueArray(fc.integer({ min: 1, max: 3_650 }), { maxLength: 4 })
+    .map((days) => [0, ...days.toSorted((a, b) => a - b)])
+    .map((days) =>
+      graduating({
+        graduation: days.map((day, index) => ({
+          days: day,
+          mode: index === days.length - 1 ? 'execute' : 'propose',
+          partBps: index === days.length - 1 ? 10_000 : 1_000 + index,
+        })),
+      }),
+    )
+
+  it('takes every step at its day, and not a second before', () => {
+    fc.assert(
+      fc.property(anySteps, fc.bigInt({ min: 0n, max: 2n ** 40n }), (policy, since) => {
+        if (policy.graduation === 'none') return
+        for (const [index, { days }] of policy.graduation.entries()) {
+          const due = BigInt(days) * DAY
+          expect(standingAfter(policy, due)).toBe(index)
+          expect(standing(policy, since, since + due)).toBe(index)
+          expect(standing(policy, since, since + due - 1n)).toBe(Math.max(0, index - 1))
+        }
+      }),
+    )
+  })
+
+  it('never falls as time passes, and never rises by less of it', () => {
+    const seconds = fc.bigInt({ min: -DAY, max: 4_000n * DAY })
+    fc.assert(
+      fc.property(anySteps, seconds, seconds, (policy, a, b) => {
+        const [less, more] = a < b ? [a, b] : [b, a]
+        expect(standingAfter(policy, less)).toBeLessThanOrEqual(standingAfter(policy, more))
+      }),
+    )
+  })
+})
+
+describe('on a real chain', () => {
+  const REAL = 8_453
+  const executing = parsePolicy(policyFile)
+
+  it('a policy without steps is held to asking; on a development chain it is not', () => {
+    expect(policyOn(executing, REAL)).toMatchObject({
+      ...executing,
+      mode: 'propose',
+      version: expect.anything(),
+    })
+    expect(policyOn(executing, REAL).version).not.toBe(executing.version)
+    for (const chain of developmentChains) expect(policyOn(executing, chain)).toBe(executing)
+  })
+
+  it.each(['observe', 'propose'] as const)('one that only may %s stays as it is', (mode) => {
+    const policy = parsePolicy({ ...policyFile, mode })
+    expect(policyOn(policy, REAL)).toBe(policy)
+    expect(stepsOn(policy, REAL)).toEqual([{ policy, after: 0n }])
+  })
+
+  it('one with steps has those, and what each of them takes', () => {
+    const policy = graduating()
+    expect(policyOn(policy, REAL)).toBe(policy)
+    expect(stepsOn(policy, REAL)).toEqual(
+      graduatedPolicies(policy).map((step, index) => ({
+        policy: step,
+        after: [0n, 7n, 30n].map((days) => days * SECONDS_PER_DAY)[index],
+      })),
+    )
+  })
+
+  it('the whole policy of one without steps is the protector’s alone', () => {
+    expect(stepsOn(executing, REAL)).toEqual([
+      { policy: policyOn(executing, REAL), after: 0n },
+      { policy: executing, after: 'never' },
+    ])
+    expect(stepsOn(executing, 31_337)).toEqual([{ policy: executing, after: 0n }])
+  })
+})
+
+it('takes the steps off a policy, under a version of its own', () => {
+  const policy = graduating()
+  const whole = withoutSteps(policy)
+  expect(whole).toMatchObject({ mode: 'execute', spend: policy.spend, graduation: 'none' })
+  expect(whole.version).toBe(parsePolicy(policyFile).version)
+  expect(withoutSteps(whole)).toBe(whole)
 })

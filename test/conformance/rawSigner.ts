@@ -24,13 +24,19 @@ export type RawSigner = {
   close(): Promise<void>
 }
 
-/** Starts the process, and nothing in it: the first message is `start`. */
-export function openRawSigner(): RawSigner {
+/**
+ * Starts the process, and nothing in it: the first message is `start`.
+ *
+ * @param clockAhead seconds by which the clock of its machine is wrong
+ */
+export function openRawSigner({ clockAhead = 0 }: { readonly clockAhead?: number } = {}): RawSigner {
   const { path, execArgv } = entryPoint(
     new URL('../../infra/signer/createSignerProcess.ts', import.meta.url).href,
     './main',
   )
-  const child = spawn(process.execPath, [...execArgv, path], {
+  const wrong = `const now = Date.now; Date.now = () => now() + ${clockAhead * 1_000}`
+  const clock = clockAhead === 0 ? [] : ['--import', `data:text/javascript,${encodeURIComponent(wrong)}`]
+  const child = spawn(process.execPath, [...execArgv, ...clock, path], {
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     env: {},
   })

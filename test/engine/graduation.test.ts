@@ -98,7 +98,7 @@ describe('an agent on a real chain', () => {
     expect(graduation()).toMatchObject({ step: 1, mode: 'execute', nextInDays: 22 })
     expect(standings.policyOf(agent.id).spend.rolling).toBe((engine.policy.spend.rolling * 2_500n) / 10_000n)
     expect((await engine.act(acting, runtime)).outcome).toBe('submitted')
-    expect(await execute(runtime, agent, held.id, acting)).toBe('expired')
+    expect(await execute(runtime, agent, held.id, acting)).toBe('void')
     await settleAll(engine, runtime)
 
     // Gas beyond its cap: what is denied for that is a fault of its own.
