@@ -14,20 +14,63 @@ export type AgentRole = (typeof agentRoles)[number]
 
 const ROLE_KEY = 'the key of a role: a short name like "guardian", or 32 bytes in hex that are not zero'
 
+const NAME = 'a name of letters, digits and dashes'
+const name = z
+  .string({ error: expected(NAME) })
+  .regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,62}$/, { error: expected(NAME) })
+
+/** A short name stands for its bytes with zeros after them, as Zodiac's tools write it. */
+const roleKey = z
+  .string({ error: expected(ROLE_KEY) })
+  .regex(/^(0x(?!0{64})[0-9a-fA-F]{64}|(?!0x)[A-Za-z0-9_.-]{1,31})$/, {
+    error: expected(ROLE_KEY),
+    abort: true,
+  })
+  .transform((text) => (text.startsWith('0x') ? text.toLowerCase() : stringToHex(text, { size: 32 })) as Hash)
+
+/** Of a web3signer or Clef. */
+const remoteKey = section({
+  kind: z.literal('remote'),
+  /** https, or http on this machine. The signer checks it. */
+  url: words('the URL of a remote signer'),
+  address: account,
+  dialect: oneOf(['web3signer', 'clef']).optional(),
+})
+
+/** Of AWS KMS (ECC_SECG_P256K1). */
+const kmsKey = section({
+  kind: z.literal('kms'),
+  keyId: words('the id, ARN or alias of a key'),
+  region: words('a region, like "eu-central-1"').optional(),
+  address: account.optional(),
+})
+
+const KEY = '{ kind: "keystore" }, { kind: "remote", … } or { kind: "kms", … }'
+
+/** Where an agent's key is. The keystore's where nothing is said. */
+const agentKey = z.discriminatedUnion('kind', [section({ kind: z.literal('keystore') }), remoteKey, kmsKey], {
+  error: expected(KEY),
+})
+
+/** Who protects a Safe: another member of the modifier, with another role. */
+const safeProtector = section({
+  /** Left out: the agent's, with "-protector" after it. */
+  roleKey: roleKey.optional(),
+  /** Left out: the keystore's with the label `<agent id>-protector`. */
+  key: z
+    .discriminatedUnion(
+      'kind',
+      [section({ kind: z.literal('keystore'), label: name.optional() }), remoteKey, kmsKey],
+      { error: expected(KEY) },
+    )
+    .optional(),
+})
+
 /** A Safe that the agent acts for as a member of a role of its Zodiac Roles modifier. */
 const safeAccount = section({
   safe: account,
   modifier: account,
-  /** A short name stands for its bytes with zeros after them, as Zodiac's tools write it. */
-  roleKey: z
-    .string({ error: expected(ROLE_KEY) })
-    .regex(/^(0x(?!0{64})[0-9a-fA-F]{64}|(?!0x)[A-Za-z0-9_.-]{1,31})$/, {
-      error: expected(ROLE_KEY),
-      abort: true,
-    })
-    .transform(
-      (text) => (text.startsWith('0x') ? text.toLowerCase() : stringToHex(text, { size: 32 })) as Hash,
-    ),
+  roleKey,
   /** What the Safe delegates a batch to. */
   multiSend: account,
   /** The block in which the modifier was made: for an RPC that serves logs in pieces and no old state. */
@@ -35,6 +78,7 @@ const safeAccount = section({
     .int({ error: expected('a block number') })
     .nonnegative({ error: expected('a block number') })
     .optional(),
+  protector: safeProtector.optional(),
 })
 
 /** What is wrong with a Safe where an address or a Safe may stand. */
@@ -48,34 +92,9 @@ function wrongAccount(refused: {
   return [...issue.path.map(String), issue.message].join(' ')
 }
 
-/** Where an agent's key is. The keystore's where nothing is said. */
-const agentKey = z.discriminatedUnion(
-  'kind',
-  [
-    section({ kind: z.literal('keystore') }),
-    section({
-      kind: z.literal('remote'),
-      /** Of a web3signer or Clef: https, or http on this machine. The signer checks it. */
-      url: words('the URL of a remote signer'),
-      address: account,
-      dialect: oneOf(['web3signer', 'clef']).optional(),
-    }),
-    section({
-      kind: z.literal('kms'),
-      /** Id, ARN or alias of a key of AWS KMS (ECC_SECG_P256K1). */
-      keyId: words('the id, ARN or alias of a key'),
-      region: words('a region, like "eu-central-1"').optional(),
-      address: account.optional(),
-    }),
-  ],
-  { error: expected('{ kind: "keystore" }, { kind: "remote", … } or { kind: "kms", … }') },
-)
-
 const agent = section({
   /** Names it in the journal, in logs and in commands. */
-  id: z
-    .string({ error: expected('a name of letters, digits and dashes') })
-    .regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,62}$/, { error: expected('a name of letters, digits and dashes') }),
+  id: name,
   role: oneOf(agentRoles),
   /** Whose money it moves. Left out: the account that the signer makes for it. */
   account: z

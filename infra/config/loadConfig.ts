@@ -14,6 +14,7 @@ import { loadAddressBook } from './loadAddressBook.ts'
 import type { Environment } from './loadEnvironment.ts'
 import { loadNetwork, type NetworkConfig } from './loadNetwork.ts'
 import { loadPolicy } from './loadPolicy.ts'
+import { protectorRoleKey } from './protectorRoleKey.ts'
 import { readConfigFile } from './readConfigFile.ts'
 import { type NodesConfig, nodeContradictions, resolveNodes } from './resolveNodes.ts'
 import { shownPath } from './shownPath.ts'
@@ -62,6 +63,13 @@ export type SafeConfig = {
   readonly multiSend: Address
   /** The block in which the modifier was made; null where it is not said. */
   readonly firstBlock: bigint | null
+  /** The other member of the modifier, by whose key the protector acts, and its role. */
+  readonly protector: {
+    /** Names the key for the signer, and in the keystore where it is there. */
+    readonly label: string
+    readonly key: KeyConfig
+    readonly roleKey: Hash
+  }
 }
 
 export type ChainConfig =
@@ -151,7 +159,7 @@ export async function loadConfig(path?: string, environment: Environment = {}): 
     agents.push({
       id: agentId(id),
       role,
-      ...resolveAccount(account),
+      ...resolveAccount(id, account),
       key: key ?? { kind: 'keystore' },
       evacuateTo: evacuateTo ?? null,
       policy,
@@ -190,15 +198,31 @@ function destinationFault(
   return fault === null ? null : `${fault}: name an account whose key the owner holds`
 }
 
-const resolveAccount = (
-  account: ParsedConfigFile['agents'][number]['account'],
-): Pick<AgentConfig, 'account' | 'safe'> => {
+const resolveAccount = (id: string, account: AccountEntry): Pick<AgentConfig, 'account' | 'safe'> => {
   if (account === undefined || typeof account === 'string') return { account: account ?? null, safe: null }
-  const { firstBlock, ...safe } = account
+  const { firstBlock, protector, ...safe } = account
+  const { key = { kind: 'keystore' as const }, roleKey } = protector ?? {}
   return {
     account: safe.safe,
-    safe: { ...safe, firstBlock: firstBlock === undefined ? null : BigInt(firstBlock) },
+    safe: {
+      ...safe,
+      firstBlock: firstBlock === undefined ? null : BigInt(firstBlock),
+      protector: {
+        label: protectorLabel(id, account) ?? '',
+        key: key.kind === 'keystore' ? { kind: 'keystore' } : key,
+        roleKey: roleKey ?? protectorRoleKey(safe.roleKey),
+      },
+    },
   }
+}
+
+type AccountEntry = ParsedConfigFile['agents'][number]['account']
+
+/** The name of the protector's key, wherever it is; null for an agent without a Safe. */
+function protectorLabel(id: string, account: AccountEntry): string | null {
+  if (account === undefined || typeof account === 'string') return null
+  const key = account.protector?.key
+  return (key?.kind === 'keystore' ? key.label : undefined) ?? `${id}-protector`
 }
 
 /** What a configuration file says about the keystore's passphrase. */
@@ -216,6 +240,7 @@ function* contradictions(config: ParsedConfigFile, environment: Environment): Ge
         path: ['agents', index, 'id'],
         message: `is "${id}", which another agent has: give it a name of its own`,
       }
+  yield* protectorContradictions(config)
   const chain = config.chain ?? { kind: 'world' as const }
   for (const [index, { account }] of config.agents.entries())
     if (chain.kind === 'world' && typeof account === 'object')
@@ -259,6 +284,32 @@ function* contradictions(config: ParsedConfigFile, environment: Environment): Ge
       message:
         'is missing, although RIALTO_INFERENCE_KEY is set: set it, or RIALTO_INFERENCE_URL, or unset the key',
     }
+}
+
+/** A protector that shared its key or its role with an agent would wait on what it replaces. */
+function* protectorContradictions({ agents }: ParsedConfigFile): Generator<ConfigIssue> {
+  const labels = agents.map(({ id, account }) => protectorLabel(id, account))
+  for (const [index, { id, account }] of agents.entries()) {
+    const label = labels[index]
+    if (label == null || typeof account !== 'object') continue
+    const path = ['agents', index, 'account', 'protector']
+    const other = agents.find((each) => each.id === label)?.id ?? agents[labels.indexOf(label)]?.id ?? id
+    if (other !== id || label === id)
+      yield {
+        path: [...path, 'key', 'label'],
+        message: `is "${label}", a key that agent "${other}" has: name another in { kind: "keystore", label }`,
+      }
+    if (label.length > 63)
+      yield {
+        path: [...path, 'key', 'label'],
+        message: `is missing, and "${label}" is too long for one: name it in { kind: "keystore", label }`,
+      }
+    if (account.protector?.roleKey === account.roleKey)
+      yield {
+        path: [...path, 'roleKey'],
+        message: "is the agent's own, and the protector has a role of its own: name another, or leave it out",
+      }
+  }
 }
 
 /** @throws {ConfigError} when what is configured promises less than what is asked for. */

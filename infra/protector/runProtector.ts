@@ -1,24 +1,15 @@
-import type { Address } from 'viem'
 import { createRule } from '../../agents/lending-guardian/rule.ts'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
 import { describeError, type RialtoError } from '../../runtime/core/errors.ts'
 import type { AgentId } from '../../runtime/core/ids.ts'
-import type { RolesRoute } from '../../runtime/core/lifecycle.ts'
 import type { Chain, Logger, Signer } from '../../runtime/core/ports.ts'
+import { strictest } from '../../runtime/core/verdict.ts'
 import { createProtector, type Protection } from '../../runtime/protector/createProtector.ts'
 import { decodeRevert } from '../chain/decodeRevert.ts'
 import { watchHeads } from '../chain/watchHeads.ts'
-import type { AgentConfig } from '../config/loadConfig.ts'
 import { guardianOptions } from '../createAgent.ts'
 import type { OwnerOrders } from '../orders/ownerOrders.ts'
-
-/** A position to protect: whose it is, and the configuration of the agent that guards it. */
-export type Guarded = {
-  readonly config: AgentConfig
-  readonly account: Address
-  /** Through what it acts where the account is a Safe; null otherwise. */
-  readonly route: RolesRoute | null
-}
+import type { Guarded } from './findGuarded.ts'
 
 export type RunProtectorOptions = {
   readonly chain: Chain
@@ -45,8 +36,9 @@ export type RunProtectorOptions = {
  */
 export async function runProtector(options: RunProtectorOptions): Promise<void> {
   const { chain, logger, orders, book, blockSeconds } = options
-  const watched = options.guarded.map(({ config, account, route }) => {
+  const watched = options.guarded.map(({ config, account, policy, route }) => {
     const parts = guardianOptions({ config, account, book, blockSeconds })
+    const acting = route === null ? [account] : [account, route.sender]
     const { assets, pools, wrappedNative } = parts
     return {
       id: config.id,
@@ -60,9 +52,9 @@ export async function runProtector(options: RunProtectorOptions): Promise<void> 
           account,
           watch: () => ({ positions: [account], assets: [...new Set([...assets, wrappedNative])], pools }),
         },
-        policy: config.policy,
+        policy,
         rule: createRule(parts),
-        orders: () => orders.stateFor({ agent: config.id, account }),
+        orders: () => strictest(acting.map((one) => orders.stateFor({ agent: config.id, account: one }))),
         blockSeconds: BigInt(blockSeconds),
         graceBlocks: options.graceBlocks,
         routeOf: () => route,

@@ -34,6 +34,11 @@ export type KeyedAccount = {
   readonly policies: readonly Policy[]
   /** Set for a member of a role: it then acts for this Safe alone. */
   readonly safe?: SafeAccount
+  /**
+   * Set for the key by which the protector of a Safe acts: the label of the agent that it protects, whose orders hold for
+   * it too. It signs without a lease, what reduces risk alone, and no other key of a Safe signs without a lease.
+   */
+  readonly protects?: string
   /** Where an evacuation sends everything. Absent: the account is never evacuated. */
   readonly evacuateTo?: Address
 }
@@ -62,11 +67,6 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
   const { book, accounts, history, append, now, uptime = () => 0, orders } = parameters
   // By the version that plans carry. Nobody hands the signer such a policy: it derives them itself.
   const evacuations = new Map(accounts.map((keyed) => [keyed, evacuationsOf(keyed, book)] as const))
-  let last: Promise<unknown> = Promise.resolve()
-  /** The latest time that was seen, and how long the process had run by then. */
-  let latest = { time: 0n, at: uptime() }
-
-  /**
   const standings = createStandings({
     chainId: book.chainId,
     graduates: accounts.map(({ account: { address }, policies }) => ({ address, policies })),
@@ -74,6 +74,11 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
     append: (record) => append({ kind: 'standing', ...record }),
     uptime,
   })
+  let last: Promise<unknown> = Promise.resolve()
+  /** The latest time that was seen, and how long the process had run by then. */
+  let latest = { time: 0n, at: uptime() }
+
+  /**
    * A clock that is put back frees no allowance and revives no approval. Nor does one that was ahead, be it by years,
    * hold allowances for ever: from the latest time on, what this process runs counts.
    */
@@ -94,6 +99,7 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
         details: { actual, claimed },
       })
     const keyed = find(accounts, senderOf(plan))
+    requireItsKey(keyed, request)
     const earlier = history.replay(request)
     if (earlier !== null) {
       // The plan was judged when it was signed. A policy that changed since takes nothing back: the bytes are out.
@@ -116,15 +122,15 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
     else obeyOrders(keyed, judgement)
     if (request.fence === 'protector' && judgement.content !== 'riskReducing')
       refuse('TRADING_REDUCING', 'Without a lease only what reduces risk is signed.')
+    // Neither what the protector is for nor what moves nothing waits for anybody's standing.
+    if (!isRepeated && request.fence !== 'protector' && judgement.content !== 'empty')
+      standings.require(keyed.account.address, step)
     if (!isApproved && !isRepeated) requireNoApproval(policy, judgement)
     history.admit(request, judgement.content)
     const moving: Moving = { nonce, signedAt: time, moved: judgement.moved }
     checkAllowances(keyed, policy, moving)
     const signed = await buildTransaction(keyed.account, plan, nonce)
     const record: SignedRecord = {
-    // Neither what the protector is for nor what moves nothing waits for anybody's standing.
-    if (!isRepeated && request.fence !== 'protector' && judgement.content !== 'empty')
-      standings.require(keyed.account.address, step)
       ...signed,
       ...moving,
       account: keyed.account.address,
@@ -138,12 +144,6 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
     return answer(record)
   }
 
-  /**
-   * The owner's word is the last gate: it holds whatever the guards of a worker believed. An empty transaction always
-   * passes, since it takes back what is on its way.
-   */
-  function obeyOrders({ label, account, safe }: KeyedAccount, { content }: Judgement): void {
-    if (content === 'empty') return
   /** What is refused for good throws its account back, whoever asked. */
   async function signAndJudge(request: SignRequest): Promise<SignedTransaction> {
     try {
@@ -167,9 +167,22 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
     )
   }
 
-    // An order about the Safe holds for the member that acts for it, and one about the member too.
-    const acting = [account.address, ...(safe === undefined ? [] : [safe.account])]
-    const states = acting.map((one) => orders.stateFor({ agent: label, account: one }))
+  /**
+   * The owner's word is the last gate: it holds whatever the guards of a worker believed. An empty transaction always
+   * passes, since it takes back what is on its way.
+   */
+  function obeyOrders({ label, account, safe, protects }: KeyedAccount, { content }: Judgement): void {
+    if (content === 'empty') return
+    // An order about the Safe holds for the members that act for it, one about a member for itself, and one about the
+    // agent, by its name or its key, for its protector too.
+    const agent = protects ?? label
+    const named = accounts.find((each) => each.label === protects)
+    const acting = [
+      account.address,
+      ...(safe === undefined ? [] : [safe.account]),
+      ...(named === undefined ? [] : [named.account.address]),
+    ]
+    const states = acting.map((one) => orders.stateFor({ agent, account: one }))
     if (states.includes('halted')) refuse('TRADING_HALTED', 'Its owner halted it.')
     if (states.includes('reducing') && content !== 'riskReducing')
       refuse('TRADING_REDUCING', 'Its owner lets it only reduce risk.')
@@ -206,7 +219,13 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
   }
 
   function abandonNow(address: Address, attemptId: AttemptId): SignedTransaction | null {
-    const { address: account } = find(accounts, address).account
+    const keyed = find(accounts, address)
+    const { address: account } = keyed.account
+    // Who could give up what it is about to ask for could keep it from rescuing.
+    if (keyed.protects !== undefined)
+      throw new SignerError('SIGNER_REQUEST', `Nothing of ${account} is given up: a protector acts by it.`, {
+        details: { account },
+      })
     const signed = history.find(account, attemptId)
     if (signed !== null) return answer(signed)
     if (!history.isAbandoned(account, attemptId)) {
@@ -227,6 +246,7 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
     accounts: async () => accounts.map(({ account }) => account.address),
     sign: (request) => inTurn(() => signAndJudge(request)),
     abandon: (account, attempt) => inTurn(() => abandonNow(account, attempt)),
+    goodFor: (account) => inTurn(() => standings.goodFor(find(accounts, account).account.address)),
     async lookup(account, attempt) {
       await last
       const record = history.find(find(accounts, account).account.address, attempt)
@@ -239,6 +259,9 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
   }
 }
 
+/** Only the owner's order stands before an evacuation. */
+const always = (policy: Policy): Step => ({ policy, after: 0n })
+
 /** A member of a role owns nothing: what the Safe holds its owners move themselves. */
 const evacuationsOf = (
   { evacuateTo, safe, policies, account }: KeyedAccount,
@@ -246,8 +269,16 @@ const evacuationsOf = (
 ): readonly Policy[] => {
   if (evacuateTo === undefined || safe !== undefined) return []
   requireDestination(evacuateTo, book, account.address)
-    goodFor: (account) => inTurn(() => standings.goodFor(find(accounts, account).account.address)),
   return policies.map((policy) => evacuationPolicy(policy, book, evacuateTo))
+}
+
+/** A Safe has one key for its agent and another for its protector, and neither is used for the other. */
+function requireItsKey({ account, safe, protects }: KeyedAccount, { fence }: SignRequest): void {
+  const isUnaided = fence === 'protector'
+  if (protects !== undefined && !isUnaided)
+    refuse('TRADING_REDUCING', `${account.address} is a protector's, which signs without a lease.`)
+  if (safe !== undefined && protects === undefined && isUnaided)
+    refuse('TRADING_REDUCING', `${account.address} is an agent's; a protector of its Safe has its own key.`)
 }
 
 /** How many decimals a policy may write an allowance with. */
@@ -259,9 +290,6 @@ const ledgerAttempt = ({ account: _account, moved: _moved, ...attempt }: SignedR
   attempt
 
 function find(accounts: readonly KeyedAccount[], address: Address): KeyedAccount {
-/** Only the owner's order stands before an evacuation. */
-const always = (policy: Policy): Step => ({ policy, after: 0n })
-
   const keyed = accounts.find(({ account }) => account.address.toLowerCase() === address.toLowerCase())
   if (keyed !== undefined) return keyed
   throw new SignerError('UNKNOWN_ACCOUNT', `The signer holds no key of ${address}.`, {

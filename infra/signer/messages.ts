@@ -43,6 +43,8 @@ export type SignerAccount = {
   readonly policies: readonly Policy[]
   /** Set where the key is the member of a role that acts for a Safe: it then acts for nobody else. */
   readonly safe?: SafeAccount
+  /** Set for the key of a Safe's protector: the label of the agent that it protects. It signs nothing but rescues. */
+  readonly protects?: string
   /** Where an evacuation sends everything. Absent: the account is never evacuated. */
   readonly evacuateTo?: Address
 }
@@ -66,6 +68,8 @@ export type Started = {
     readonly address: Address
     /** The key was made just now. */
     readonly created: boolean
+    /** Of a protector's key, whom it protects. */
+    readonly protects?: string
   }[]
   readonly ledger: { readonly entries: number; readonly tornBytes: number }
 }
@@ -79,11 +83,11 @@ export const methods = [
   'lookup',
   'abandon',
   'signedFrom',
+  'goodFor',
   'leave',
   'end',
 ] as const
 
-  'goodFor',
 /** `owner`: whoever runs the agents, one at a time. `protector`: may have signed what reduces risk. */
 export type Role = 'owner' | 'protector'
 
@@ -220,12 +224,12 @@ const attemptRequest = z.strictObject({
   attempt: id.transform((text) => text as AttemptId),
 })
 
+const accountRequest = z.strictObject({ account: address })
+
 const nonceRequest = z.strictObject({ account: address, nonce: uint, skip: z.int().nonnegative() })
 
 const hello = z.strictObject({
   secret: z.string().max(64),
-const accountRequest = z.strictObject({ account: address })
-
   role: z.enum(['owner', 'protector']),
   parameters: hash.optional(),
 }) satisfies z.ZodType<Hello>
@@ -257,12 +261,12 @@ export const parseSignRequest = (value: unknown): SignRequest => parse(signReque
 /** What is asked about one attempt: `lookup` and `abandon`. */
 export const parseAttempt = (value: unknown) => parse(attemptRequest, value)
 export const parseHello = (value: unknown): Hello => parse(hello, value)
+/** What is asked about one account: `goodFor`. */
+export const parseAccount = (value: unknown) => parse(accountRequest, value)
 /** One page of a list that only ever grows at its end. */
 export type Page<T> = { readonly entries: readonly T[]; readonly isLast: boolean }
 
 /** As much of a list as fits a line, from an index on. */
-/** What is asked about one account: `goodFor`. */
-export const parseAccount = (value: unknown) => parse(accountRequest, value)
 export function pageOf<T>(list: readonly T[], skip: number): Page<T> {
   let length = 0
   const rest = list.slice(skip)

@@ -1,6 +1,9 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { Duplex } from 'node:stream'
+import { isAddressEqual } from 'viem'
 import type { Hash } from '../../runtime/core/ids.ts'
+import { senderOf } from '../../runtime/core/lifecycle.ts'
+import type { SignRequest } from '../../runtime/core/ports.ts'
 import { SignerError } from './errors.ts'
 import {
   type Answer,
@@ -57,7 +60,7 @@ type Client = { readonly stream: Duplex; role: Role | null }
  * |---|---|---|---|
  * | `start` | once | | |
  * | `accounts`, `lookup`, `signedFrom`, `goodFor` | yes | yes | yes |
- * | `sign` | yes | yes | with the fence `protector` |
+ * | `sign` | not by a Safe's protector's key | likewise | with the fence `protector` |
  * | `abandon`, `end` | yes | yes | |
  *
  * There is one owner at a time. The process lives as long as anybody is there, so a protector keeps it alive when its
@@ -114,6 +117,11 @@ export function createService({ start, end }: ServiceParameters): Service {
     }
   }
 
+  const isProtectors = ({ plan }: SignRequest): boolean =>
+    running().started.accounts.some(
+      ({ address, protects }) => protects !== undefined && isAddressEqual(address, senderOf(plan)),
+    )
+
   async function handle(client: Client, { method, params }: Message): Promise<unknown> {
     if (method === 'start') return startOnce(client, params)
     if (method === 'hello') return welcome(client, params)
@@ -136,6 +144,9 @@ export function createService({ start, end }: ServiceParameters): Service {
         const request = parseSignRequest(params)
         if (client.role === 'protector' && request.fence !== 'protector')
           throw refused('A protector has no fencing token.')
+        // Whoever runs the agents could use up what is reserved for the day on which it fails.
+        if (client.role === 'owner' && isProtectors(request))
+          throw refused('By the key of a protector only a protector has anything signed.')
         return signer.sign(request)
       }
       case 'leave':

@@ -45,15 +45,17 @@ export async function startSigner(parameters: StartParameters): Promise<RunningS
   const unlock = await lockFolder(join(folder, 'lock'))
   try {
     const opened = await openAccounts(parameters)
+    requireKeysOfTheirOwn(opened)
     const ledger = openLedger(join(folder, 'ledger.jsonl'), { chainId, genesisHash })
     return {
       signer: createSigner({
         book,
-        accounts: opened.map(({ label, account, policies, safe, evacuateTo }) => ({
+        accounts: opened.map(({ label, account, policies, safe, protects, evacuateTo }) => ({
           label,
           account,
           policies,
           ...(safe === undefined ? {} : { safe }),
+          ...(protects === undefined ? {} : { protects }),
           ...(evacuateTo === undefined ? {} : { evacuateTo }),
         })),
         history: ledger.history,
@@ -63,7 +65,10 @@ export async function startSigner(parameters: StartParameters): Promise<RunningS
         orders: openOrders(directory),
       }),
       started: {
-        accounts: opened.map(({ label, account, created }) => ({ label, address: account.address, created })),
+        accounts: opened.map(({ label, account, created, protects }) => ({
+          ...{ label, address: account.address, created },
+          ...(protects === undefined ? {} : { protects }),
+        })),
         ledger: { entries: ledger.entries, tornBytes: ledger.tornBytes },
       },
       close() {
@@ -83,16 +88,19 @@ function checkParameters({ chainId, book, accounts }: StartParameters): void {
   // Throws when two contracts could be taken for one another.
   knownContracts(book)
   const labels = accounts.map(({ label }) => label)
-  for (const { label, key, policies } of accounts) {
+  for (const { label, key, policies, safe, protects } of accounts) {
     if (!/^[a-z0-9](?:[a-z0-9-]{0,62})$/i.test(label)) misfit(`"${label}" cannot name a key.`)
     if (labels.indexOf(label) !== labels.lastIndexOf(label)) misfit(`Two accounts are named "${label}".`)
     if (key.kind === 'derived' && chainId !== LOCAL_CHAIN)
       misfit(
         `The key of "${label}" would be derived from a seed on chain ${chainId}; it must be a stored one.`,
       )
+    if (protects !== undefined && !(safe !== undefined && labels.includes(protects) && protects !== label))
+      misfit(`"${label}" would protect "${protects}", and there is no Safe that both act for.`)
     for (const policy of policies) {
       checkVersion(label, policy)
-      if (!mayBegin(policy, chainId))
+      // A protector needs no standing: it only ever rescues.
+      if (protects === undefined && !mayBegin(policy, chainId))
         misfit(`By its policy "${label}" would act at once on chain ${chainId}, which is real.`)
     }
   }
@@ -102,6 +110,18 @@ function checkParameters({ chainId, book, accounts }: StartParameters): void {
 function checkVersion(label: string, { version, ...limits }: Policy): void {
   if (policyVersion(limits) !== version)
     misfit(`A policy of "${label}" is not the one that its version ${version} is of.`)
+}
+
+/** A protector by another's key would have to wait for that one's nonces. */
+function requireKeysOfTheirOwn(opened: readonly (SignerAccount & OpenedKey)[]): void {
+  for (const { label, protects, account } of opened) {
+    if (protects === undefined) continue
+    const other = opened.find((each) => each.label !== label && each.account.address === account.address)
+    if (other !== undefined)
+      misfit(
+        `The keys of "${label}" and "${other.label}" are one, ${account.address}: a protector has its own.`,
+      )
+  }
 }
 
 function misfit(why: string): never {

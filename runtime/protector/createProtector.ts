@@ -31,7 +31,7 @@ export type ProtectorOptions = {
   readonly blockSeconds: bigint
   /** Blocks that whoever thinks has under the hard floor before the protector acts. */
   readonly graceBlocks: bigint
-  /** How the account is made to act where it is a Safe. */
+  /** How the account is made to act where it is a Safe: by the protector's own key. */
   routeOf?(agent: AgentId): RolesRoute | null
   explainRevert(data: Hex): string
 }
@@ -68,10 +68,12 @@ type Say = (kind: Protection['kind'], reason: string, hash?: Hash | null) => Pro
  * `graceBlocks`, rescues it by a deterministic rule. It needs a chain and a signer and nothing else: neither inference
  * nor queue, nor journal, nor worker, nor the agent's graph.
  *
- * It shares the nonces of its account, or of the member that acts for a Safe, with whatever else signs for it. It takes the lowest nonce that the chain has
- * not used, and outbids what was signed there; whichever is mined decides, and never both. The journal learns of its
- * transactions from the signer's ledger. Its rescues pass the very guards that an agent's do, with the limits for
- * rescues.
+ * It takes the lowest nonce that the chain has not used, and outbids what was signed there; whichever is mined decides,
+ * and never both. On an account of the agent's own key it shares the nonces with whatever else signs for it. For a Safe it
+ * has a key, a role and a budget of its own (`routeOf`, and `policy` as `protectorPolicy` derives it), and waits for
+ * nothing that the agent signed: where both are mined, the second reverts by what it asserts of the first, and costs its
+ * gas. The journal learns of its transactions from the signer's ledger. Its rescues pass the very guards that an agent's
+ * do, with the limits for rescues.
  *
  * @example
  * const protector = createProtector({ chain, signer, logger, book, guarded: guardian, policy, rule, orders,

@@ -6,15 +6,14 @@ import { openChain } from '../../chain/openChain.ts'
 import { type Config, loadConfig } from '../../config/loadConfig.ts'
 import { loadEnvironment } from '../../config/loadEnvironment.ts'
 import { openOrders } from '../../orders/ownerOrders.ts'
-import { type Guarded, runProtector } from '../../protector/runProtector.ts'
+import { findGuarded, isUnprotected } from '../../protector/findGuarded.ts'
+import { runProtector } from '../../protector/runProtector.ts'
 import { connectSigner } from '../../signer/connectSigner.ts'
 import { SignerError } from '../../signer/errors.ts'
-import { listKeys } from '../../signer/keystore/openKeystore.ts'
 import { endHolder, lockFolder } from '../../signer/lock.ts'
 import { openLog } from '../openLog.ts'
 import { createEndings } from '../start/endings.ts'
 import { interruption } from '../start/interruption.ts'
-import { routeOf } from '../start/safeAgents.ts'
 import type { Terminal } from '../terminal.ts'
 
 type Options = {
@@ -79,8 +78,10 @@ async function protect(config: Config, options: Options, terminal: Terminal): Pr
     endings.add(() => signer.close())
     const chain = await openChain(settings, logger)
     terminal.note(
-      `protecting ${guarded.map(({ config: { id, policy }, account }) => `${account} (${id}, below ${formatWad(policy.healthFactor.floor)})`).join(', ')}`,
+      `protecting ${guarded.map(({ config: { id }, policy, account, route }) => `${account} (${id}, below ${formatWad(policy.healthFactor.floor)}${route === null ? '' : `, by ${route.sender}`})`).join(', ')}`,
     )
+    for (const { id, safe } of config.agents.filter(isUnprotected))
+      terminal.note(`not protected: ${safe?.safe} (${id}), for which its policy reserves nothing`)
     await runProtector({
       chain,
       signer,
@@ -129,34 +130,4 @@ async function lock(directory: string, takeOver: boolean): Promise<() => void> {
       details: error.details,
     })
   }
-}
-
-/** Positions of agents that guard one and may act; each account is the one whose key carries the agent's name. */
-export function findGuarded({ agents, directory }: Config): readonly Guarded[] {
-  const guardians = agents.filter(
-    ({ role, policy }) => role === 'lending-guardian' && policy.mode === 'execute',
-  )
-  if (guardians.length === 0)
-    throw new InvalidInputError('No agent of the configuration guards a position and may act.', {
-      fix: 'Add a lending-guardian whose policy and mode are "execute".',
-    })
-  const keys = listKeys(join(directory, 'keystore'))
-  return guardians.map((config) => {
-    const { key, safe, account } = config
-    const held =
-      key.kind === 'keystore' ? keys.find(({ label }) => label === config.id)?.address : key.address
-    const acting = account ?? held
-    if (acting !== undefined && (safe === null || held !== undefined))
-      return {
-        config,
-        account: acting,
-        route: safe === null || held === undefined ? null : routeOf(safe, held),
-      }
-    throw new InvalidInputError(`There is no key for agent "${config.id}".`, {
-      fix:
-        key.kind === 'keystore'
-          ? `Make one with "rialto wallet create --label ${config.id}".`
-          : 'Name its address in key.address.',
-    })
-  })
 }

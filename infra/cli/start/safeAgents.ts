@@ -23,21 +23,19 @@ const TIMEOUT = 60_000
 export const openRpcs = ({ nodes }: Pick<RealChain, 'nodes'>): readonly Rpc[] =>
   nodes.map(({ url }) => createRpc({ url: new URL(url), timeout: TIMEOUT, retries: 2 }))
 
-/** What the signer is told of an agent's Safe: its key then acts for nobody else. */
-export const signerSafeOf = ({ safe }: Pick<AgentConfig, 'safe'>): Pick<SignerAccount, 'safe'> =>
-  safe === null
-    ? {}
-    : {
-        safe: {
-          account: safe.safe,
-          modifier: safe.modifier,
-          multiSend: safe.multiSend,
-          roleKey: safe.roleKey,
-        },
-      }
+/** What the signer is told of a Safe: the key of its member then acts for nobody else. */
+export const signerSafeOf = ({
+  safe,
+  modifier,
+  multiSend,
+  roleKey,
+}: SafeConfig): NonNullable<SignerAccount['safe']> => ({ account: safe, modifier, multiSend, roleKey })
 
-/** How an agent acts for its Safe. */
-export const routeOf = ({ modifier, multiSend, roleKey }: SafeConfig, sender: Address): RolesRoute => ({
+/** How a member of a role acts for a Safe. */
+export const routeOf = (
+  { modifier, multiSend, roleKey }: Pick<SafeConfig, 'modifier' | 'multiSend' | 'roleKey'>,
+  sender: Address,
+): RolesRoute => ({
   kind: 'roles',
   modifier,
   multiSend,
