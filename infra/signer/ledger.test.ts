@@ -71,6 +71,25 @@ describe('openLedger', () => {
     expect(isAbandoned({ ...scope, chainId: 1 })).toBe(false)
   })
 
+  test('remembers the last standing of an account, on its own chain, and none where none was recorded', () => {
+    fill(1)
+    const standingOf = (within = scope) => {
+      const ledger = openLedger(path, within)
+      ledger.close()
+      return ledger.history.standingOf(ACCOUNT)
+    }
+    // A ledger from before standings were kept.
+    expect(standingOf()).toBe(0n)
+    const ledger = openLedger(path, scope)
+    ledger.append({ kind: 'standing', account: ACCOUNT, seconds: 604_800n, denial: null })
+    expect(standingOf()).toBe(604_800n)
+    expect(standingOf({ ...scope, chainId: 1 })).toBe(0n)
+    ledger.append({ kind: 'standing', account: ACCOUNT, seconds: 0n, denial: 'ALLOWANCE' })
+    ledger.close()
+    expect(standingOf()).toBe(0n)
+    expect(known(1)).not.toBeNull()
+  })
+
   test('gives back what was appended, and only its owner may read the file', () => {
     fill(3)
     const { kind: _kind, ...record } = signedEntry(2)

@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { privateKeyToAccount } from 'viem/accounts'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { book, GENESIS, names, policy, STRANGER } from '../../test/conformance/signerFixture.ts'
+import { book, GENESIS, names, policy, policyOf, STRANGER } from '../../test/conformance/signerFixture.ts'
 import { deriveKey } from './deriveKey.ts'
 import type { SignerAccount, StartParameters } from './messages.ts'
 import { startSigner } from './startSigner.ts'
 
 const ACCOUNT: SignerAccount = { label: 'one', key: { kind: 'derived', seed: '1' }, policies: [policy] }
+const atOnce = [{ days: 0, mode: 'execute' as const, partBps: 10_000 }]
 
 let directory: string
 beforeEach(() => {
@@ -43,6 +44,14 @@ describe('startSigner', () => {
     ['two accounts of one name', { accounts: [ACCOUNT, ACCOUNT] }],
     ['a name that is none', { accounts: [{ ...ACCOUNT, label: '../x' }] }],
     ['a derived key on a real chain', { chainId: 1, book: { ...book, chainId: 1 } }],
+    [
+      'a policy that would act from the first block on a real chain',
+      {
+        chainId: 1,
+        book: { ...book, chainId: 1 },
+        accounts: [{ label: 'one', key: { kind: 'stored' }, policies: [policyOf({ graduation: atOnce })] }],
+      },
+    ],
   ])('refuses %s, and leaves nothing behind', async (_what, changes) => {
     await expect(start(changes)).rejects.toMatchObject({ code: 'SIGNER_CONFIGURATION' })
     expect(readdirSync(directory)).toEqual([])
