@@ -4,7 +4,7 @@ import { agentId } from '../core/ids.ts'
 import type { Logger } from '../core/ports.ts'
 import type { BlockRef } from '../core/snapshot.ts'
 import { bps, wei } from '../core/units.ts'
-import { type Policy, policyVersion } from '../guards/policy.ts'
+import { type Policy, policyVersion, withMode } from '../guards/policy.ts'
 import { createStandings, describeGraduation } from './standings.ts'
 
 const DAY = 86_400n
@@ -31,10 +31,11 @@ const steps: Policy['graduation'] = [
 ]
 
 /** A chain with a block a day, and a journal that says what it is told to. */
-async function scene(graduation: Policy['graduation'] = steps) {
+async function scene(graduation: Policy['graduation'] = steps, mode: Policy['mode'] = 'execute') {
   const told: {
     goodSince: bigint | null
-    goodFor: bigint
+    /** Null: the signer knows no such account. */
+    goodFor: bigint | null
     reads: bigint[]
     error: Error | null
     lines: string[]
@@ -48,7 +49,7 @@ async function scene(graduation: Policy['graduation'] = steps) {
   const say = (level: string) => (_fields: object, message: string) =>
     void told.lines.push(`${level}: ${message}`)
   const logger: Logger = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') }
-  const policy = await policyWith(graduation)
+  const policy = withMode(await policyWith(graduation), mode)
   const standings = createStandings({
     chain: {
       async block(number) {
@@ -62,7 +63,7 @@ async function scene(graduation: Policy['graduation'] = steps) {
         return told.goodSince
       },
     },
-    signer: { goodFor: async () => told.goodFor },
+    signer: { goodFor: async () => told.goodFor ?? expect.unreachable('no key') },
     logger,
     agents: [{ agent: { id, account }, policy }],
   })
@@ -95,6 +96,32 @@ describe('createStandings', () => {
     told.goodSince = 18n
     expect(await standings.refresh(headAt(18n))).toMatchObject([{ from: 1, to: { step: 0 } }])
     expect(told.lines).toEqual(['info: risen by a step', 'warn: thrown back, after a denial or a deviation'])
+  })
+
+  it('rises no further than the signer counts, and says what holds it', async () => {
+    const { standings, told, policy } = await scene()
+    told.goodSince = 1n
+    told.goodFor = 3n * DAY
+    await standings.refresh(headAt(100n))
+    const at = standings.graduationOf(id)
+    expect(at).toMatchObject({ step: 0, goodSince: BEGIN + DAY, nextInDays: 4, signerDays: 3 })
+    expect(describeGraduation(id, policy, at)).toContain(
+      "The signer's own count is what holds it there: 3 days, since its ledger began or it last refused a plan.",
+    )
+    told.goodFor = 7n * DAY
+    expect(await standings.refresh(headAt(101n))).toMatchObject([
+      { from: 0, to: { step: 1, signerDays: null } },
+    ])
+    // It refused something that no guard denied.
+    told.goodFor = 0n
+    expect(await standings.refresh(headAt(102n))).toMatchObject([{ from: 1, to: { step: 0, signerDays: 0 } }])
+  })
+
+  it('asks no signer about who only observes: it may have no key', async () => {
+    const { standings, told } = await scene(steps, 'observe')
+    told.goodFor = null
+    told.goodSince = 1n
+    expect(await standings.refresh(headAt(100n))).toMatchObject([{ to: { step: 1, mode: 'observe' } }])
   })
 
   it('asks the chain once for the time of a block', async () => {

@@ -69,6 +69,8 @@ export type Engine = {
   readonly rpc: Rpc
   /** What the signer signed: it outlives the journal. */
   readonly history: SigningHistory
+  /** Another signer with the same key, whose ledger was lost. */
+  newSigner(): Signer
   /** The same engine with some of its parts exchanged. */
   with(parts: Partial<Pick<Runtime, 'chain' | 'journal' | 'signer' | 'policyOf'>>): Runtime
 }
@@ -141,21 +143,23 @@ export async function createEngine(
   const journal = options.journal ?? (await memoryJournals().open(world.chainId, world.genesisHash))
   const clock = options.clock ?? systemClock
   const history = createSigningHistory()
-  const signer: Signer = memorySigner({
-    book,
-    history,
-    accounts: [
-      {
-        label: 'guardian',
-        key: { kind: 'derived', seed },
-        policies: [policy],
-        ...(options.evacuateTo === undefined ? {} : { evacuateTo: options.evacuateTo }),
-      },
-    ],
-    now: () => unixSeconds(clock),
-    ...(options.uptime === undefined ? {} : { uptime: options.uptime }),
-    ...(options.orders === undefined ? {} : { orders: options.orders }),
-  })
+  const startSigner = (past: SigningHistory): Signer =>
+    memorySigner({
+      book,
+      history: past,
+      accounts: [
+        {
+          label: 'guardian',
+          key: { kind: 'derived', seed },
+          policies: [policy],
+          ...(options.evacuateTo === undefined ? {} : { evacuateTo: options.evacuateTo }),
+        },
+      ],
+      now: () => unixSeconds(clock),
+      ...(options.uptime === undefined ? {} : { uptime: options.uptime }),
+      ...(options.orders === undefined ? {} : { orders: options.orders }),
+    })
+  const signer = startSigner(history)
   const logger = memoryLogger()
   const rpc = createRpc(world.url)
   const runtime: Runtime = {
@@ -217,6 +221,7 @@ export async function createEngine(
     },
     rpc,
     history,
+    newSigner: () => startSigner(createSigningHistory()),
     with: (parts) => ({ ...runtime, ...parts }),
   }
 }

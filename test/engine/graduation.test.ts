@@ -7,9 +7,10 @@ import { bps } from '../../runtime/core/units.ts'
 import { denials } from '../../runtime/core/verdict.ts'
 import { graduatedPolicies } from '../../runtime/guards/graduation.ts'
 import { type Policy, policyVersion } from '../../runtime/guards/policy.ts'
-import { createStandings } from '../../runtime/live/standings.ts'
+import { createStandings, describeGraduation } from '../../runtime/live/standings.ts'
 import { decide, execute } from '../../runtime/pipeline.ts'
 import { createEngine, dollars, type Engine, gwei } from './engine.fixture.ts'
+import { protectorOf } from './protector.fixture.ts'
 
 let world: World
 beforeAll(async () => {
@@ -40,14 +41,20 @@ async function createRising() {
   const machine = { uptime: 0 }
   const engine = await createEngine(world, { policy: withSteps, uptime: () => machine.uptime })
   const { chain, journal, logger } = engine.runtime
+  let { signer } = engine.runtime
   const standings = createStandings({
     chain,
     journal,
-    signer: engine.runtime.signer,
+    signer: { goodFor: (account) => signer.goodFor(account) },
     logger,
     agents: [{ agent: engine.agent, policy: engine.policy }],
   })
   const runtime = engine.with({ policyOf: standings.policyOf })
+  /** A signer that knows nothing of what was before. */
+  function forget(): Engine['runtime'] {
+    signer = engine.newSigner()
+    return engine.with({ policyOf: standings.policyOf, signer })
+  }
   const graduation = () => standings.graduationOf(engine.agent.id)
   /** Time passes, and with it new prices come. */
   async function pass(days: bigint, price = HEALTHY, baseFee = gwei(20n)): Promise<BlockRef> {
@@ -61,7 +68,7 @@ async function createRising() {
     await standings.refresh(head)
     return head
   }
-  return { engine, runtime, standings, graduation, pass }
+  return { engine, runtime, standings, graduation, pass, forget }
 }
 
 const settleAll = async (engine: Engine, runtime: Engine['runtime']) => {
@@ -133,6 +140,43 @@ describe('an agent on a real chain', () => {
         fence: lease?.token ?? 0n,
       }),
     ).rejects.toMatchObject({ details: { denial: 'PLAN_MISMATCH' } })
+    await settleAll(engine, runtime)
+  })
+
+  it('acts under no higher step than the signer counts, and falls back by itself where its ledger is lost', async () => {
+    const { engine, runtime, graduation, standings, pass, forget } = await createRising()
+    await decide(runtime, engine.agent, await engine.moveTo(HEALTHY))
+    const acting = await pass(31n, HUNGRY)
+    expect(graduation()).toMatchObject({ step: 2, signerDays: null })
+
+    // Its ledger is lost after the engine looked: what the engine asks for is refused, and given up.
+    const begun = forget()
+    expect((await engine.act(acting, begun)).outcome).toBe('refused')
+    expect((await runtime.journal.attempts()).at(-1)).toMatchObject({
+      status: 'dropped',
+      failure: expect.stringContaining('NOT_GRADUATED'),
+    })
+    const next = await engine.mine()
+    expect(await standings.refresh(next)).toMatchObject([{ from: 2, to: { step: 0 } }])
+    const at = graduation()
+    expect(at).toMatchObject({ mode: 'propose', nextInDays: 7, signerDays: 0 })
+    expect(describeGraduation(engine.agent.id, engine.policy, at)).toContain(
+      "The signer's own count is what holds it there: 0 days, since its ledger began or it last refused a plan.",
+    )
+    expect((await engine.act(next, begun)).outcome).toBe('held')
+    // And it rises again from there.
+    await pass(7n, HUNGRY)
+    expect(graduation()).toMatchObject({ step: 1, nextInDays: 23, signerDays: 7 })
+  })
+
+  it('is rescued under the hard floor from its first day on, by the whole policy', async () => {
+    const { engine, runtime, graduation, standings } = await createRising()
+    const head = await engine.moveTo(dollars(1_580))
+    await standings.refresh(head)
+    expect(graduation()).toMatchObject({ step: 0, mode: 'propose' })
+    expect(await protectorOf(engine).atHead(head)).toMatchObject({ kind: 'acted' })
+    const [rescue] = await runtime.signer.signedFrom(engine.agent.account, 0n)
+    expect(rescue?.plan.policyVersion).toBe(engine.policy.version)
     await settleAll(engine, runtime)
   })
 })
