@@ -2,7 +2,6 @@ import { isAddressEqual } from 'viem'
 import type { Action } from '../../runtime/core/intent.ts'
 import type { AccountData, PoolState, ReserveState } from '../../runtime/core/snapshot.ts'
 import {
-  amountWorth,
   BPS,
   bps,
   mulDiv,
@@ -16,22 +15,11 @@ import {
   type Wad,
   wad,
 } from '../../runtime/core/units.ts'
-import {
-  applyRepay,
-  applySupply,
-  changePosition,
-  releaseCollateral,
-  repayDebt,
-  requireHealthyAfterRelease,
-} from '../../runtime/protocols/aave-v3/effects.ts'
+import { applyRepay, applySupply } from '../../runtime/protocols/aave-v3/effects.ts'
 import { findReserve, findReservePosition } from '../../runtime/protocols/aave-v3/healthFactor.ts'
-import { debtBalance, suppliedBalance } from '../../runtime/protocols/aave-v3/interest.ts'
+import { debtBalance } from '../../runtime/protocols/aave-v3/interest.ts'
+import { boundDeleverage, isInfeasible } from '../../runtime/protocols/boundDeleverage.ts'
 import { InfeasibleActionError } from '../../runtime/protocols/errors.ts'
-import {
-  InsufficientLiquidityError,
-  QuoteOutOfRangeError,
-  quoteExactOut,
-} from '../../runtime/protocols/uniswap-v3/quote.ts'
 import type { GuardianSettings } from './options.ts'
 import { gasCost, poolsOf, type Scene } from './scene.ts'
 
@@ -147,11 +135,7 @@ function tryProject(project: (size: number) => Step, size: number): Step | null 
   try {
     return project(size)
   } catch (error) {
-    const isRefusal =
-      error instanceof InfeasibleActionError ||
-      error instanceof QuoteOutOfRangeError ||
-      error instanceof InsufficientLiquidityError
-    if (isRefusal) return null
+    if (isInfeasible(error)) return null
     throw error
   }
 }
@@ -225,47 +209,19 @@ function deleveraging(
   debt: ReserveState,
   pool: PoolState,
 ): (size: number) => Step {
-  const { position, snapshot } = scene
-  const { reserves, block } = snapshot
   const most = owed(scene, debt)
-  const collateralPart = findReservePosition(position, collateral.asset)
-  const debtPart = findReservePosition(position, debt.asset)
-  const supplied = suppliedBalance(collateralPart, collateral, block.timestamp)
-
-  const release = (amount: TokenAmount) =>
-    releaseCollateral(collateralPart, collateral, amount, amount === supplied, block.timestamp)
-  const after = (repayAmount: TokenAmount, released: TokenAmount) =>
-    changePosition(
-      position,
-      reserves,
-      [
-        { asset: debt.asset, change: repayDebt(debtPart, debt, repayAmount, block.timestamp).change },
-        { asset: collateral.asset, change: release(released) },
-      ],
-      block.timestamp,
-    )
+  const way = { snapshot: scene.snapshot, position: scene.position, collateral, debt, pool }
+  const { maxSlippage: slippage, quoteTolerance: quote } = settings
 
   return (size) => {
     const repayAmount = partOf(most, size)
     if (repayAmount === 0n) throw new InfeasibleActionError('deleverage', 'the amount rounds to nothing')
-    const spent = quoteExactOut(pool, collateral.asset, repayAmount).amountIn
-    const sold = usdValue(spent, collateral.price, collateral.decimals, 'up')
+    const bounded = boundDeleverage(way, repayAmount, { slippage, quote, mayGiveAll: false })
+    const sold = usdValue(bounded.spent, collateral.price, collateral.decimals, 'up')
     const bought = usdValue(repayAmount, debt.price, debt.decimals, 'down')
-    // aTokens round to their index, so one unit more than the exact quote is needed at least.
-    const tolerated = portion(spent, bps(BPS + settings.quoteTolerance), 'up') + 1n
-    // What the debt is worth must not fall short of what may be given for it by more than the slippage allowed.
-    const worth = usd(mulDiv(bought, BPS, BPS - settings.maxSlippage, 'down'))
-    const bearable = amountWorth(worth, collateral.price, collateral.decimals, 'down')
-    if (bearable <= spent) throw new InfeasibleActionError('deleverage', 'the pool pays too little')
-    const maxCollateralIn = tokenAmount(tolerated < bearable ? tolerated : bearable)
-    if (maxCollateralIn > collateral.availableLiquidity)
-      throw new InfeasibleActionError('deleverage', 'the reserve does not hold that much of the collateral')
-    // FlashRepay pulls all that may be spent before it gives the rest back, and Aave looks in between.
-    const worst = after(repayAmount, maxCollateralIn)
-    requireHealthyAfterRelease('deleverage', worst, reserves, collateral.asset)
     return {
       size,
-      account: after(repayAmount, spent).account,
+      account: bounded.expected().account,
       cost: usd(gasCost(scene, settings.gas.deleverage) + (sold > bought ? sold - bought : 0n)),
       action: {
         kind: 'deleverage',
@@ -273,8 +229,8 @@ function deleveraging(
         debt: debt.asset,
         pool: pool.address,
         repayAmount,
-        maxCollateralIn,
-        minHealthFactor: leastHealthFactor(worst.account.healthFactor, settings),
+        maxCollateralIn: bounded.maxCollateralIn,
+        minHealthFactor: leastHealthFactor(bounded.worst.account.healthFactor, settings),
         expiresAtBlock: expiry(scene, settings),
       },
     }

@@ -3,6 +3,7 @@ import type { PoolState, PositionState, ReserveState, Snapshot } from '../../run
 import { mulDiv, type Usd, usd, usdValue, type Wad } from '../../runtime/core/units.ts'
 import { findReserve, isModelled } from '../../runtime/protocols/aave-v3/healthFactor.ts'
 import { debtBalance, suppliedBalance } from '../../runtime/protocols/aave-v3/interest.ts'
+import { poolsBetween } from '../../runtime/protocols/boundDeleverage.ts'
 import { findPriceProblem, poolDeviationBps, recentReturnsBps } from './market.ts'
 import type { GuardianSettings } from './options.ts'
 
@@ -109,12 +110,8 @@ function largest(
 }
 
 /** The pools of two assets, in the snapshot's order. */
-export const poolsOf = ({ pools }: Snapshot, a: ReserveState, b: ReserveState): readonly PoolState[] =>
-  pools.filter(
-    ({ token0, token1 }) =>
-      (isAddressEqual(token0, a.asset) && isAddressEqual(token1, b.asset)) ||
-      (isAddressEqual(token0, b.asset) && isAddressEqual(token1, a.asset)),
-  )
+export const poolsOf = (snapshot: Snapshot, a: ReserveState, b: ReserveState): readonly PoolState[] =>
+  poolsBetween(snapshot, a.asset, b.asset)
 
 const deepestPool = (snapshot: Snapshot, a: ReserveState, b: ReserveState): PoolState | undefined =>
   poolsOf(snapshot, a, b).reduce<PoolState | undefined>(

@@ -1,33 +1,15 @@
 import { type Address, isAddressEqual } from 'viem'
 import type { PoolState, PositionState, ReserveState, Snapshot } from '../core/snapshot.ts'
-import {
-  amountWorth,
-  BPS,
-  bps,
-  mulDiv,
-  portion,
-  type TokenAmount,
-  tokenAmount,
-  type Usd,
-  usd,
-  usdValue,
-  type Wad,
-} from '../core/units.ts'
+import { BPS, mulDiv, type TokenAmount, tokenAmount, type Usd, usdValue, type Wad } from '../core/units.ts'
 import type { Policy } from '../guards/policy.ts'
+import { findReserve } from '../protocols/aave-v3/healthFactor.ts'
 import {
-  changePosition,
-  releaseCollateral,
-  repayDebt,
-  requireHealthyAfterRelease,
-} from '../protocols/aave-v3/effects.ts'
-import { findReserve, findReservePosition } from '../protocols/aave-v3/healthFactor.ts'
-import { suppliedBalance } from '../protocols/aave-v3/interest.ts'
+  boundDeleverage,
+  type DeleverageWay,
+  isInfeasible,
+  poolsBetween,
+} from '../protocols/boundDeleverage.ts'
 import { InfeasibleActionError } from '../protocols/errors.ts'
-import {
-  InsufficientLiquidityError,
-  QuoteOutOfRangeError,
-  quoteExactOut,
-} from '../protocols/uniswap-v3/quote.ts'
 import { promised } from './promised.ts'
 
 /** A deleverage that protocols and policy let happen. */
@@ -70,7 +52,7 @@ export function bestDeleverage(
     .filter((part) => part.usedAsCollateral && part.scaledATokenBalance > 0n)
     .map((part) => findReserve(snapshot.reserves, part.asset))
   const found = collaterals.flatMap((collateral) =>
-    poolsOf(snapshot, collateral.asset, debt.asset).flatMap((pool) => {
+    poolsBetween(snapshot, collateral.asset, debt.asset).flatMap((pool) => {
       const largest = largestPart({ snapshot, position, debt, collateral, pool, bounds })
       return largest === null ? [] : [largest]
     }),
@@ -78,21 +60,7 @@ export function bestDeleverage(
   return found.toSorted((a, b) => (a.worth > b.worth ? -1 : 1))[0] ?? null
 }
 
-const poolsOf = ({ pools }: Snapshot, a: Address, b: Address): readonly PoolState[] =>
-  pools.filter(
-    ({ token0, token1 }) =>
-      (isAddressEqual(token0, a) && isAddressEqual(token1, b)) ||
-      (isAddressEqual(token0, b) && isAddressEqual(token1, a)),
-  )
-
-type Way = {
-  readonly snapshot: Snapshot
-  readonly position: PositionState
-  readonly debt: ReserveState
-  readonly collateral: ReserveState
-  readonly pool: PoolState
-  readonly bounds: DeleverageBounds
-}
+type Way = DeleverageWay & { readonly bounds: DeleverageBounds }
 
 function largestPart(way: Way): FeasibleDeleverage | null {
   const { all, least } = way.bounds
@@ -112,62 +80,28 @@ function tryAmount(way: Way, repayAmount: TokenAmount): Omit<FeasibleDeleverage,
   try {
     return project(way, repayAmount)
   } catch (error) {
-    const isRefusal =
-      error instanceof InfeasibleActionError ||
-      error instanceof QuoteOutOfRangeError ||
-      error instanceof InsufficientLiquidityError
-    if (isRefusal) return null
+    if (isInfeasible(error)) return null
     throw error
   }
 }
 
 function project(
-  { snapshot, position, debt, collateral, pool, bounds }: Way,
+  { bounds, ...way }: Way,
   repayAmount: TokenAmount,
 ): Omit<FeasibleDeleverage, 'isAll' | 'worth'> {
+  const { collateral, debt, pool } = way
   const refuse = (reason: string) => new InfeasibleActionError('deleverage', reason, { repayAmount })
-  const { reserves, block } = snapshot
   const { slippage } = bounds.policy
   for (const { isActive, isPaused } of [collateral, debt])
     if (!isActive || isPaused) throw refuse('a reserve is not active or is paused')
-  const spent = quoteExactOut(pool, collateral.asset, repayAmount).amountIn
+  const { spent, maxCollateralIn, worst } = boundDeleverage(way, repayAmount, {
+    slippage: slippage.oracle,
+    quote: slippage.pool,
+    mayGiveAll: true,
+  })
   const promisedByPool = atPrice(pool, collateral.asset, spent)
   if ((promisedByPool - repayAmount) * BPS > slippage.pool * promisedByPool)
     throw refuse('the pool gives too much less than its price')
-  // What is bought must not be worth less than what may be given for it by more than the slippage allowed.
-  const bought = usdValue(repayAmount, debt.price, debt.decimals, 'down')
-  const bearable = amountWorth(
-    usd(mulDiv(bought, BPS, BPS - slippage.oracle, 'down')),
-    collateral.price,
-    collateral.decimals,
-    'down',
-  )
-  const part = findReservePosition(position, collateral.asset)
-  const supplied = suppliedBalance(part, collateral, block.timestamp)
-  // aTokens round to their index, so one unit more than the exact quote is needed at least.
-  const tolerated = portion(spent, bps(BPS + slippage.pool), 'up') + 1n
-  const maxCollateralIn = tokenAmount([tolerated, bearable, supplied].reduce((a, b) => (a < b ? a : b)))
-  if (maxCollateralIn <= spent) throw refuse('it takes more collateral than may be given or is there')
-  if (maxCollateralIn > collateral.availableLiquidity) throw refuse('the reserve does not hold that much')
-  // FlashRepay pulls all that may be spent before it gives the rest back, and Aave looks in between.
-  const { change } = repayDebt(findReservePosition(position, debt.asset), debt, repayAmount, block.timestamp)
-  const released = releaseCollateral(
-    part,
-    collateral,
-    maxCollateralIn,
-    maxCollateralIn === supplied,
-    block.timestamp,
-  )
-  const worst = changePosition(
-    position,
-    reserves,
-    [
-      { asset: debt.asset, change },
-      { asset: collateral.asset, change: released },
-    ],
-    block.timestamp,
-  )
-  requireHealthyAfterRelease('deleverage', worst, reserves, collateral.asset)
   return {
     collateral,
     pool: pool.address,
