@@ -2,7 +2,7 @@ import { type AbiParameter, type Address, formatUnits, isAddressEqual, zeroAddre
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
 import type { Call, Effects, Plan } from '../../runtime/core/lifecycle.ts'
 import { formatUsd, formatWad, MAX_UINT256 } from '../../runtime/core/units.ts'
-import { aavePoolActionsAbi } from '../../runtime/protocols/aave-v3/abi.ts'
+import { aaveDebtTokenActionsAbi, aavePoolActionsAbi } from '../../runtime/protocols/aave-v3/abi.ts'
 import { contractName } from '../../runtime/protocols/contracts.ts'
 import { decodeCall } from '../../runtime/protocols/decodeCall.ts'
 import { erc20ActionsAbi } from '../../runtime/protocols/erc20/abi.ts'
@@ -24,6 +24,7 @@ type Named = { readonly name: string; readonly value: unknown }
 const abis = {
   erc20: erc20ActionsAbi,
   'aave-v3.aToken': erc20ActionsAbi,
+  'aave-v3.variableDebtToken': aaveDebtTokenActionsAbi,
   'aave-v3.pool': aavePoolActionsAbi,
   'uniswap-v3.router': swapRouterActionsAbi,
   'rialto.flashRepay': flashRepayActionsAbi,

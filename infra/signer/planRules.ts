@@ -1,5 +1,6 @@
 import { type Address, isAddressEqual } from 'viem'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
+import { MAX_UINT256 } from '../../runtime/core/units.ts'
 import type { Policy } from '../../runtime/guards/policy.ts'
 import type { DecodedCall } from '../../runtime/protocols/decodeCall.ts'
 
@@ -114,6 +115,9 @@ export function ruleOf(call: DecodedCall, { book, policy, account, target }: Rul
         needs: [healthFactor(pool, account, 1n), balance(reserve.aToken, account)],
       }
     }
+    // To let others borrow has no place in any plan; to take it back harms nobody.
+    case 'approveDelegation':
+      return call.args[1] === 0n ? NEUTRAL : null
     case 'approve':
     case 'minHealthFactor':
     case 'minBalance':
@@ -137,8 +141,9 @@ const poolsOf = (book: AddressBook, a: Address, b: Address) =>
       (isAddressEqual(token0, b) && isAddressEqual(token1, a)),
   )
 
-const healthFactor = (pool: Address, account: Address, minimum: bigint): Need => ({
-  what: `a health factor of at least ${minimum}`,
+/** No less than that is left. The maximum of a word: no debt is left. */
+export const healthFactor = (pool: Address, account: Address, minimum: bigint): Need => ({
+  what: minimum === MAX_UINT256 ? 'that no debt is left' : `a health factor of at least ${minimum}`,
   holds: (call) =>
     call.functionName === 'minHealthFactor' &&
     isAddressEqual(call.args[0], pool) &&

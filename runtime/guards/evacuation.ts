@@ -55,6 +55,7 @@ export function evacuationPolicy(policy: Policy, book: AddressBook, destination:
       native: twice(limits.allowances.native),
     },
     approvals: { ...limits.approvals, personAbove: null },
+    protector: 'none',
     graduation: 'none',
     riskReducing: {
       ...riskReducing,
@@ -89,6 +90,7 @@ function contractsOf(book: AddressBook): Record<string, string[]> {
   const functions: Readonly<Partial<Record<string, readonly string[]>>> = {
     erc20: ['approve', 'transfer'],
     'aave-v3.aToken': ['approve'],
+    'aave-v3.variableDebtToken': ['approveDelegation'],
     'aave-v3.pool': ['repay', 'withdraw'],
     'rialto.flashRepay': ['flashRepay'],
     'rialto.assert': ['minHealthFactor', 'minBalance', 'zeroAllowance', 'notAfter'],

@@ -18,8 +18,10 @@ export const noLeftoverAllowance: EffectGuard = (context, _intent, plan) => {
         message: `${spender} could still take ${after} of ${tokenName(context, token)} from ${owner}.`,
       })
   for (const { call, ...entry } of readCalls(context, plan)) {
-    if (!entry.readable || entry.decoded.functionName !== 'approve') continue
-    const [spender] = entry.decoded.args
+    if (!entry.readable) continue
+    const { decoded } = entry
+    if (decoded.functionName !== 'approve' && decoded.functionName !== 'approveDelegation') continue
+    const [spender] = decoded.args
     const measured = plan.effects.allowances.some(
       (entry) =>
         isAddressEqual(entry.token, call.to) &&

@@ -7,9 +7,12 @@ import { allow, deny, type EffectGuard, type GuardContext } from './guard.ts'
 export const noUnlimitedApproval: EffectGuard = (context, intent, plan) => {
   let highest = 0n
   for (const entry of readCalls(context, plan)) {
-    if (!entry.readable || entry.decoded.functionName !== 'approve') continue
-    const [, amount] = entry.decoded.args
-    const limit = mayUse(context, intent, entry.call.to)
+    if (!entry.readable) continue
+    const { decoded } = entry
+    if (decoded.functionName !== 'approve' && decoded.functionName !== 'approveDelegation') continue
+    const [, amount] = decoded.args
+    // No plan of ours has others borrow.
+    const limit = decoded.functionName === 'approve' ? mayUse(context, intent, entry.call.to) : 0n
     if (amount > limit)
       return deny('APPROVAL_UNLIMITED', {
         limit: limit.toString(),

@@ -65,6 +65,8 @@ function partiesOf({ book, account }: GuardContext, intent: Action, call: Decode
                 ],
         },
       ]
+    case 'approveDelegation':
+      return [{ named: call.args[0], allowed: intent.kind === 'revoke' ? [intent.spender] : [] }]
     case 'exactInputSingle':
       return [{ named: call.args[0].recipient, allowed: own }]
     case 'flashRepay': {

@@ -7,7 +7,7 @@ import {
 } from 'viem'
 import type { AddressBook } from '../core/addressBook.ts'
 import type { Call } from '../core/lifecycle.ts'
-import { aavePoolActionsAbi } from './aave-v3/abi.ts'
+import { aaveDebtTokenActionsAbi, aavePoolActionsAbi } from './aave-v3/abi.ts'
 import { type ContractRole, knownContract } from './contracts.ts'
 import { erc20ActionsAbi } from './erc20/abi.ts'
 import { assertActionsAbi, flashRepayActionsAbi } from './rialto/abi.ts'
@@ -17,6 +17,7 @@ import { swapRouterActionsAbi } from './uniswap-v3/abi.ts'
 const actions = {
   erc20: erc20ActionsAbi,
   'aave-v3.aToken': erc20ActionsAbi,
+  'aave-v3.variableDebtToken': aaveDebtTokenActionsAbi,
   'aave-v3.pool': aavePoolActionsAbi,
   'uniswap-v3.router': swapRouterActionsAbi,
   'rialto.flashRepay': flashRepayActionsAbi,

@@ -9,6 +9,7 @@ import {
   encodeBorrow,
   encodeLiquidationCall,
   encodeRepay,
+  encodeRevokeDelegation,
   encodeSupply,
   encodeWithdraw,
 } from './aave-v3/encode.ts'
@@ -269,6 +270,11 @@ function encodeLiquidateIntent(action: IntentOf<'liquidate'>, context: Context):
 
 function encodeRevokeIntent(action: IntentOf<'revoke'>, context: Context): Steps {
   const { book } = context
+  const isDebt = book.aaveV3.reserves.some(({ variableDebtToken }) =>
+    isAddressEqual(variableDebtToken, action.asset),
+  )
+  // It sets what it is given, and nothing on-chain could be asked: a debt token refuses to say an allowance.
+  if (isDebt) return { calls: [encodeRevokeDelegation(action.asset, action.spender)], assertions: [] }
   const isAToken = book.aaveV3.reserves.some(({ aToken }) => isAddressEqual(aToken, action.asset))
   const address = isAToken ? action.asset : tokenOf(book, action.asset).address
   return {

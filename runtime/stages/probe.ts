@@ -8,6 +8,7 @@ import {
   type Hex,
   isAddressEqual,
   multicall3Abi,
+  parseEventLogs,
   zeroAddress,
 } from 'viem'
 import type { AddressBook } from '../core/addressBook.ts'
@@ -15,7 +16,8 @@ import type { Hash } from '../core/ids.ts'
 import type { Effects, Outcome } from '../core/lifecycle.ts'
 import type { Chain, ReceiptLog } from '../core/ports.ts'
 import type { AccountData, Snapshot } from '../core/snapshot.ts'
-import { userAccountData } from '../protocols/aave-v3/read.ts'
+import { aaveDebtTokenEventsAbi } from '../protocols/aave-v3/abi.ts'
+import { borrowAllowance, userAccountData } from '../protocols/aave-v3/read.ts'
 import { allowance, balanceOf, nativeBalanceOf } from '../protocols/erc20/read.ts'
 import { combineReads, listReads, type Readable, readAll } from '../protocols/read.ts'
 import { changeValue, valuation } from './measure.ts'
@@ -33,7 +35,8 @@ export type Probe = {
 
 /**
  * What to measure around a transaction: the account's native coin, its balance in every token that the snapshot
- * knows, and every balance and allowance that a Transfer or Approval event of the first pass names.
+ * knows, and every balance and allowance that a Transfer or Approval event of the first pass names; credit that is
+ * delegated counts as an allowance on the debt token.
  */
 export function probesFor(
   snapshot: Snapshot,
@@ -54,18 +57,39 @@ export function probesFor(
       addBalance(account, getAddress(token))
   }
   for (const log of logs) {
-    const event = tokenEvent(log)
+    const event = tokenEvent(log) ?? delegationEvent(log, book)
     if (event === null) continue
     const token = getAddress(log.address)
-    addBalance(event.from, token)
-    addBalance(event.to, token)
-    if (event.name === 'Approval')
+    if (event.name !== 'Delegation') {
+      addBalance(event.from, token)
+      addBalance(event.to, token)
+    }
+    if (event.name !== 'Transfer')
       allowances.set(`${token}/${event.from}/${event.to}`, { token, owner: event.from, spender: event.to })
   }
   return { account, balances: [...balances.values()], allowances: [...allowances.values()] }
 }
 
-type TokenEvent = { readonly name: 'Transfer' | 'Approval'; readonly from: Address; readonly to: Address }
+type TokenEvent = {
+  readonly name: 'Transfer' | 'Approval' | 'Delegation'
+  readonly from: Address
+  readonly to: Address
+}
+
+/** Of the debt tokens in the book alone: nothing else can be asked what is left of it. */
+function delegationEvent(log: ReceiptLog, book: AddressBook): TokenEvent | null {
+  if (!isDebtToken(log.address, book)) return null
+  const [event] = parseEventLogs({
+    abi: aaveDebtTokenEventsAbi,
+    logs: [{ ...log, topics: [...log.topics] }] as never,
+  })
+  if (event === undefined) return null
+  const { fromUser, toUser } = event.args
+  return { name: 'Delegation', from: getAddress(fromUser), to: getAddress(toUser) }
+}
+
+const isDebtToken = (token: Address, { aaveV3 }: AddressBook): boolean =>
+  aaveV3.reserves.some(({ variableDebtToken }) => isAddressEqual(variableDebtToken, token))
 
 function tokenEvent(log: ReceiptLog): TokenEvent | null {
   // ERC-721 shares both signatures but has a fourth topic.
@@ -100,7 +124,12 @@ function probeReads(probe: Probe, book: AddressBook) {
       ),
     ),
     allowances: listReads<bigint>(
-      probe.allowances.map(({ token, owner, spender }): Readable<bigint> => allowance(token, owner, spender)),
+      probe.allowances.map(
+        ({ token, owner, spender }): Readable<bigint> =>
+          isDebtToken(token, book)
+            ? borrowAllowance(token, owner, spender)
+            : allowance(token, owner, spender),
+      ),
     ),
   })
 }

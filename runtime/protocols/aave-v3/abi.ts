@@ -19,6 +19,20 @@ export const aavePoolReadsAbi = parseAbi([
   'function getReserveNormalizedVariableDebt(address asset) view returns (uint256)',
 ])
 
+/** What Rialto sends to a variable debt token: only ever to take a delegation back. */
+export const aaveDebtTokenActionsAbi = parseAbi([
+  'function approveDelegation(address delegatee, uint256 amount)',
+])
+
+/** What others may borrow in an account's name. A debt token has no `allowance`: it reverts. */
+export const aaveDebtTokenReadsAbi = parseAbi([
+  'function borrowAllowance(address fromUser, address toUser) view returns (uint256)',
+])
+
+export const aaveDebtTokenEventsAbi = parseAbi([
+  'event BorrowAllowanceDelegated(address indexed fromUser, address indexed toUser, address indexed asset, uint256 amount)',
+])
+
 /** aTokens and debt tokens. */
 export const aaveTokenReadsAbi = parseAbi([
   'function scaledBalanceOf(address user) view returns (uint256)',

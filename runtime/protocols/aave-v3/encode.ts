@@ -1,7 +1,7 @@
 import { type Address, encodeFunctionData } from 'viem'
 import type { Call } from '../../core/lifecycle.ts'
 import { type TokenAmount, wei } from '../../core/units.ts'
-import { aavePoolActionsAbi, VARIABLE_RATE } from './abi.ts'
+import { aaveDebtTokenActionsAbi, aavePoolActionsAbi, VARIABLE_RATE } from './abi.ts'
 
 const NO_VALUE = wei(0n)
 const NO_REFERRAL = 0
@@ -79,5 +79,16 @@ export const encodeLiquidationCall = (
     abi: aavePoolActionsAbi,
     functionName: 'liquidationCall',
     args: [collateral, debt, user, debtToCover, false],
+  }),
+})
+
+/** Takes back all that `delegatee` may borrow in the sender's name. */
+export const encodeRevokeDelegation = (variableDebtToken: Address, delegatee: Address): Call => ({
+  to: variableDebtToken,
+  value: NO_VALUE,
+  data: encodeFunctionData({
+    abi: aaveDebtTokenActionsAbi,
+    functionName: 'approveDelegation',
+    args: [delegatee, 0n],
   }),
 })

@@ -1,8 +1,8 @@
 import type { Address } from 'viem'
 import type { AccountData } from '../../core/snapshot.ts'
-import { bps, type Ray, ray, type Usd, usd, wad } from '../../core/units.ts'
+import { bps, type Ray, ray, type TokenAmount, tokenAmount, type Usd, usd, wad } from '../../core/units.ts'
 import { contractRead, mapRead, type Read } from '../read.ts'
-import { aaveOracleReadsAbi, aavePoolReadsAbi, aaveTokenReadsAbi } from './abi.ts'
+import { aaveDebtTokenReadsAbi, aaveOracleReadsAbi, aavePoolReadsAbi, aaveTokenReadsAbi } from './abi.ts'
 
 /** A reserve's configuration bitmap, taken apart. `ReserveConfiguration` of Aave 3.0.x. */
 export type ReserveConfiguration = {
@@ -86,6 +86,23 @@ export const reserveNormalizedVariableDebt = (pool: Address, asset: Address): Re
 /** A user's balance of an aToken or debt token, without interest. */
 export const scaledBalanceOf = (token: Address, user: Address): Read<bigint> =>
   contractRead(`scaled balance of ${user} in ${token}`, token, aaveTokenReadsAbi, 'scaledBalanceOf', [user])
+
+/** What `delegatee` may borrow in `owner`'s name, in the smallest unit of the reserve. */
+export const borrowAllowance = (
+  variableDebtToken: Address,
+  owner: Address,
+  delegatee: Address,
+): Read<TokenAmount> =>
+  mapRead(
+    contractRead(
+      `credit that ${owner} delegated to ${delegatee} in ${variableDebtToken}`,
+      variableDebtToken,
+      aaveDebtTokenReadsAbi,
+      'borrowAllowance',
+      [owner, delegatee],
+    ),
+    tokenAmount,
+  )
 
 /** The price that Aave values an asset at, US dollars per whole token. */
 export const assetPrice = (oracle: Address, asset: Address): Read<Usd> =>

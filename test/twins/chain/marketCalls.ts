@@ -152,6 +152,7 @@ function act(frame: Frame, call: DecodedCall): CallOutcome {
       return block <= call.args[0]
         ? done()
         : reverted(revertError('TooLate(uint256,uint256)', block, call.args[0]))
+    case 'approveDelegation':
     case 'liquidationCall':
     case 'exactInputSingle':
       return reverted(revertText(`${call.functionName} is not modelled`))
