@@ -2,6 +2,7 @@ import type { Address } from 'viem'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
 import { describeError, RialtoError } from '../../runtime/core/errors.ts'
 import type { Chain, Logger, Signer } from '../../runtime/core/ports.ts'
+import type { ApprovalSearch } from '../../runtime/evacuation/approvalSearch.ts'
 import {
   createEvacuation,
   type EvacuationOptions,
@@ -13,6 +14,7 @@ import { decodeRevert } from '../chain/decodeRevert.ts'
 import { watchHeads } from '../chain/watchHeads.ts'
 import type { AgentConfig } from '../config/loadConfig.ts'
 import type { OwnerOrders } from '../orders/ownerOrders.ts'
+import type { RunningSearch, Unsearched } from './searchApprovals.ts'
 
 /** An account to evacuate: whose agent's it is, and where everything goes. */
 export type Evacuee = {
@@ -27,6 +29,8 @@ export type EvacuationEnd = {
   /** Null: nothing of value is left. Else why it stopped before that. */
   readonly stopped: string | null
   readonly remains: readonly Remainder[]
+  /** Where nobody looked for those who may take something; null: everywhere was looked. */
+  readonly unsearched: Unsearched | null
 }
 
 export type RunEvacuationOptions = {
@@ -40,6 +44,8 @@ export type RunEvacuationOptions = {
   readonly patience: number
   readonly logger: Logger
   readonly signal: AbortSignal
+  /** Begins to look for those who may take something of an account. It is not waited for before the debt is repaid. */
+  searchFor(evacuee: Evacuee): RunningSearch
   onProgress?(block: bigint, evacuee: Evacuee, progress: EvacuationProgress): void
   /** Told of what keeps it from looking; it goes on. */
   onError?(error: RialtoError): void
@@ -49,13 +55,14 @@ export type RunEvacuationOptions = {
 export const evacuationOf = (
   { config, account, destination }: Evacuee,
   { chain, book, blockSeconds }: Pick<RunEvacuationOptions, 'chain' | 'book' | 'blockSeconds'>,
+  search: ApprovalSearch,
 ): Omit<EvacuationOptions, 'signer' | 'isOrdered' | 'logger'> => ({
   chain,
   book,
   agent: config.id,
   account,
   policy: evacuationPolicy(config.policy, book, destination),
-  spenders: [],
+  search,
   blockSeconds: BigInt(blockSeconds),
   explainRevert: decodeRevert,
 })
@@ -72,15 +79,19 @@ export async function runEvacuation(options: RunEvacuationOptions): Promise<read
     options.evacuees.map((evacuee) => {
       const { config, account } = evacuee
       const isOrdered = () => options.orders.evacuates({ agent: config.id, account })
-      const evacuation = createEvacuation({ ...evacuationOf(evacuee, options), signer, logger, isOrdered })
-      const state = { evacuation, idle: 0 }
+      const search = options.searchFor(evacuee)
+      const settings = evacuationOf(evacuee, options, search)
+      const evacuation = createEvacuation({ ...settings, signer, logger, isOrdered })
+      const state = { evacuation, search, idle: 0 }
       return [evacuee, state] as const
     }),
   )
   const ends: EvacuationEnd[] = []
-  const end = (evacuee: Evacuee, stopped: string | null, remains: readonly Remainder[]) => {
+  const end = async (evacuee: Evacuee, stopped: string | null, remains: readonly Remainder[]) => {
+    if (stopped !== null) open.get(evacuee)?.search.cancel()
+    const unsearched = (await open.get(evacuee)?.search.end) ?? null
     open.delete(evacuee)
-    ends.push({ evacuee, stopped, remains })
+    ends.push({ evacuee, stopped, remains, unsearched })
   }
   const heads = watchHeads(chain, {
     signal: options.signal,
@@ -98,12 +109,12 @@ export async function runEvacuation(options: RunEvacuationOptions): Promise<read
         const progress = await state.evacuation.atHead(head)
         logger.warn({ ...told(evacuee, progress), block: head.number.toString() }, 'evacuation')
         options.onProgress?.(head.number, evacuee, progress)
-        if (progress.kind === 'ended') end(evacuee, 'the order to evacuate does not hold any more', [])
-        else if (progress.kind === 'done') end(evacuee, null, progress.remains)
+        if (progress.kind === 'ended') await end(evacuee, 'the order to evacuate does not hold any more', [])
+        else if (progress.kind === 'done') await end(evacuee, null, progress.remains)
         else if (progress.kind === 'denied' && progress.codes.includes('GAS_UNAFFORDABLE'))
-          end(evacuee, `${progress.reason} Send it some, and run this again`, [])
+          await end(evacuee, `${progress.reason} Send it some, and run this again`, [])
         else if (progress.kind === 'denied' && progress.codes.includes('PLAN_MISMATCH'))
-          end(
+          await end(
             evacuee,
             'the signer that runs was started from another configuration: stop it, and run this again',
             [],
@@ -120,11 +131,11 @@ export async function runEvacuation(options: RunEvacuationOptions): Promise<read
         idle = describeError(error)
       }
       if (open.has(evacuee) && state.idle > options.patience)
-        end(evacuee, `no progress in ${options.patience} blocks: ${idle}`, remains)
+        await end(evacuee, `no progress in ${options.patience} blocks: ${idle}`, remains)
     }
     if (open.size === 0) return ends
   }
-  for (const [evacuee] of [...open]) end(evacuee, 'it was interrupted; run it again to go on', [])
+  for (const [evacuee] of [...open]) await end(evacuee, 'it was interrupted; run it again to go on', [])
   return ends
 }
 

@@ -7,7 +7,15 @@ import type { Policy } from '../../runtime/guards/policy.ts'
 import { contractName } from '../../runtime/protocols/contracts.ts'
 import { type DecodedCall, decodeCall } from '../../runtime/protocols/decodeCall.ts'
 import { SignerError } from './errors.ts'
-import { type CallRule, inTime, type Need, nothingLeft, type RuleContext, ruleOf } from './planRules.ts'
+import {
+  type CallRule,
+  healthFactor,
+  inTime,
+  type Need,
+  nothingLeft,
+  type RuleContext,
+  ruleOf,
+} from './planRules.ts'
 import type { PlanContent } from './signingHistory.ts'
 import type { Movement } from './spendWindow.ts'
 
@@ -79,6 +87,10 @@ export function judgePlan(
   if (plan.lastValidBlock > furthest)
     refuse('EXPIRY_TOO_FAR', `It may be mined until block ${plan.lastValidBlock}; the limit is ${furthest}.`)
   const context = { book, policy, account: plan.account }
+  if (evacuates && plan.calls.some(({ value }) => value !== 0n)) {
+    judgeSweep(plan, context)
+    return { kind: 'transfer', content: 'riskReducing', moved: [gas] }
+  }
   const steps = plan.calls.map((call) => readStep(call, context))
   const actions = actionsOf(steps)
   const [action] = actions
@@ -107,11 +119,37 @@ export function judgePlan(
   return { kind, content, moved: kind === 'revoke' ? [gas] : [movement(action, book), gas] }
 }
 
+/**
+ * The one plan that sends the native coin: all that is not needed for gas any more, at the end of an evacuation.
+ *
+ * Only the destination gets anything, by a call without data. And the chain must find no debt left: whoever could have
+ * this signed before would take the gas from a rescue, and gain by the liquidation. Without a debt nothing is lost but
+ * time.
+ */
+function judgeSweep({ calls, via, lastValidBlock }: Plan, context: Omit<RuleContext, 'target'>): void {
+  const { book, policy, account } = context
+  const [sent, ...others] = calls
+  if (sent === undefined || via !== undefined || others.some(({ value }) => value !== 0n))
+    refuse('RECIPIENT_NOT_ALLOWED', 'It sends the native coin otherwise than an evacuation ends.')
+  if (!policy.recipients.some((to) => isAddressEqual(to, sent.to)))
+    refuse('RECIPIENT_NOT_ALLOWED', `It sends ${sent.value} wei to ${sent.to}.`)
+  if (sent.data !== '0x') refuse('CALLDATA_UNREADABLE', `It calls ${sent.to}, to which it may only send.`)
+  const closing = others.map((call) => readStep(call, context).read)
+  if (closing.some(({ role }) => role !== 'rialto.assert'))
+    refuse('EFFECT_UNEXPECTED', 'It sends the native coin and does something besides.')
+  const needs = [inTime(lastValidBlock), healthFactor(book.aaveV3.pool, account, MAX_UINT256)]
+  const missing = needs.find(({ holds }) => !closing.some(holds))
+  if (missing !== undefined) refuse('ASSERTION_MISSING', `Its last calls do not assert ${missing.what}.`)
+}
+
 /** What a plan does. One that takes an allowance back and does nothing else is a revoke. */
 function actionsOf(steps: readonly Step[]): readonly Step[] {
   const actions = steps.filter(({ rule }) => rule.kind !== null)
   const [deed, another] = steps.filter(({ read }) => read.role !== 'rialto.assert')
-  const isRevoke = deed?.read.functionName === 'approve' && deed.read.args[1] === 0n && another === undefined
+  const isRevoke =
+    (deed?.read.functionName === 'approve' || deed?.read.functionName === 'approveDelegation') &&
+    deed.read.args[1] === 0n &&
+    another === undefined
   return isRevoke ? [{ ...deed, rule: { ...deed.rule, kind: 'revoke' } }] : actions
 }
 

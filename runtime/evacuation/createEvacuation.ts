@@ -1,4 +1,4 @@
-import type { Address, Hex } from 'viem'
+import { type Address, formatEther, type Hex } from 'viem'
 import type { AddressBook } from '../core/addressBook.ts'
 import { describeError } from '../core/errors.ts'
 import { type AgentId, agentId, type Hash } from '../core/ids.ts'
@@ -6,10 +6,12 @@ import type { Chain, Logger, Signer } from '../core/ports.ts'
 import type { BlockRef } from '../core/snapshot.ts'
 import type { DenialCode } from '../core/verdict.ts'
 import type { Policy } from '../guards/policy.ts'
-import { createUnaided } from '../protector/createUnaided.ts'
+import { createUnaided, type Turn } from '../protector/createUnaided.ts'
 import { isDeep } from '../stages/confirm/depth.ts'
-import { isOfValue, nextStep, type Remainder } from './nextStep.ts'
+import type { ApprovalName, ApprovalSearch } from './approvalSearch.ts'
+import { type EvacuationScene, isOfValue, nextStep, type Remainder } from './nextStep.ts'
 import { observeEvacuee } from './observeEvacuee.ts'
+import { prepareSweep } from './prepareSweep.ts'
 
 export type EvacuationOptions = {
   readonly chain: Chain
@@ -20,8 +22,8 @@ export type EvacuationOptions = {
   readonly account: Address
   /** As `evacuationPolicy` derives it: the signer knows the same by the same version. */
   readonly policy: Policy
-  /** Spenders besides the contracts of the address book whose allowances are revoked. */
-  readonly spenders: readonly Address[]
+  /** Who besides the contracts of the address book may take something. */
+  readonly search: ApprovalSearch
   /** Whether the owner's order to evacuate holds. To throw is no. */
   readonly isOrdered: () => boolean
   readonly blockSeconds: bigint
@@ -61,7 +63,7 @@ const NAME = agentId('evacuation')
  *
  * @example
  * const evacuation = createEvacuation({ chain, signer, logger, book, agent, account, policy: evacuationPolicy(policy, book, to),
- *   spenders: [], isOrdered: () => orders.evacuates({ agent, account }), blockSeconds: 12n, explainRevert: decodeRevert })
+ *   search: noSearch, isOrdered: () => orders.evacuates({ agent, account }), blockSeconds: 12n, explainRevert: decodeRevert })
  * for await (const { head } of watchHeads(chain, options)) await evacuation.atHead(head)
  */
 export function createEvacuation(options: EvacuationOptions): {
@@ -71,6 +73,8 @@ export function createEvacuation(options: EvacuationOptions): {
   const unaided = createUnaided({ ...options, name: NAME, tradingState: 'active' })
   /** The first block of those in which nothing was left. */
   let emptySince: bigint | null = null
+  /** What the chain refused to take back: it must not keep everything else where it is. */
+  const unrevokable: (ApprovalName & { readonly why: string })[] = []
 
   async function atHead(head: BlockRef): Promise<EvacuationProgress> {
     if (!isOrdered()) return { kind: 'ended' }
@@ -80,25 +84,50 @@ export function createEvacuation(options: EvacuationOptions): {
       return { kind: 'resent', reason: await unaided.send(latest.raw, turn, head), hash: latest.hash }
 
     const scene = await observeEvacuee(options, head)
-    const step = nextStep(scene)
-    if (step.action === null) return rest(head, step.remains)
+    const step = nextStep({ ...scene, unrevokable })
+    if (step.action === null) return rest(scene, step.remains, turn)
+    const { action, reason } = step
     emptySince = null
-    const deed = await unaided.act(scene.snapshot, step.action, turn)
-    if (deed.kind === 'denied') return { ...deed, reason: `${step.reason}: ${deed.reason}` }
-    return { kind: 'acted', reason: `${step.reason}; ${deed.outcome}`, hash: deed.hash }
+    const deed = await unaided.act(scene.snapshot, action, turn)
+    if (deed.kind === 'denied') {
+      // No guard spoke: the token itself refuses.
+      if (action.kind === 'revoke' && deed.codes.length === 0)
+        unrevokable.push({ token: action.asset, spender: action.spender, why: deed.reason })
+      return { ...deed, reason: `${reason}: ${deed.reason}` }
+    }
+    return { kind: 'acted', reason: `${reason}; ${deed.outcome}`, hash: deed.hash }
   }
 
-  async function rest(head: BlockRef, remains: readonly Remainder[]): Promise<EvacuationProgress> {
+  async function rest(
+    { snapshot, isSearching }: EvacuationScene,
+    remains: readonly Remainder[],
+    turn: Turn,
+  ): Promise<EvacuationProgress> {
+    const { block: head, wallet } = snapshot
     if (remains.some(isOfValue)) {
       emptySince = null
       return { kind: 'waiting', remains }
     }
     if (emptySince === null || head.number < emptySince) emptySince = head.number
-    return {
-      kind: (await isDeep(options, policy, { number: emptySince }, head)) ? 'done' : 'confirming',
-      remains,
-    }
+    const isSettled = isSearching !== true && (await isDeep(options, policy, { number: emptySince }, head))
+    if (!isSettled) return { kind: 'confirming', remains }
+    // Only now: a reorganisation that gives something back must find what moving it again costs.
+    const sweep = await prepareSweep(
+      { ...options, name: NAME },
+      snapshot,
+      wallet.native,
+      turn.rivals.map(({ plan }) => plan),
+    )
+    if (sweep.kind === 'stays') return { kind: 'done', remains: withReason(remains, sweep.why) }
+    emptySince = null
+    const reason = `send ${formatEther(sweep.amount)} of the native coin to ${sweep.plan.calls[0]?.to}`
+    const deed = await unaided.carryOut(sweep.plan, sweep.reserved, snapshot, turn)
+    if (deed.kind === 'denied') return { kind: 'done', remains: withReason(remains, deed.reason) }
+    return { kind: 'acted', reason: `${reason}; ${deed.outcome}`, hash: deed.hash }
   }
+
+  const withReason = (remains: readonly Remainder[], why: string): readonly Remainder[] =>
+    remains.map((remainder) => (remainder.what === 'native' ? { ...remainder, why } : remainder))
 
   /** An order that cannot be read is none. */
   function isOrdered(): boolean {

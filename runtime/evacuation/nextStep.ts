@@ -7,10 +7,14 @@ import type { Policy } from '../guards/policy.ts'
 import { applyRepay } from '../protocols/aave-v3/effects.ts'
 import { findReserve } from '../protocols/aave-v3/healthFactor.ts'
 import { debtBalance, suppliedBalance } from '../protocols/aave-v3/interest.ts'
+import type { ApprovalName } from './approvalSearch.ts'
 import { bestDeleverage } from './bestDeleverage.ts'
 import { promised } from './promised.ts'
 
-/** What somebody else may take of the account's tokens. `amount` in the token's smallest unit. */
+/**
+ * What somebody else may take of the account's tokens, or, on a variable debt token, borrow in its name. `amount` in the
+ * token's smallest unit.
+ */
 export type Allowance = { readonly token: Address; readonly spender: Address; readonly amount: TokenAmount }
 
 /** Everything that the rule goes by. */
@@ -18,7 +22,11 @@ export type EvacuationScene = {
   /** Of a block, with every reserve and every pool of the address book. */
   readonly snapshot: Snapshot
   readonly allowances: readonly Allowance[]
-  /** As `evacuationPolicy` derives it: its one recipient is the destination. */
+  /** Whether others who may take something are still looked for: nothing is brought into their reach until then. */
+  readonly isSearching?: boolean
+  /** What the chain does not let be taken back, and why; those are passed over. */
+  readonly unrevokable?: readonly (ApprovalName & { readonly why: string })[]
+  /** As `evacuationPolicy` derives it: its one recipient is the destination; with none, what is withdrawn stays. */
   readonly policy: Policy
   readonly wrappedNative: Address
   readonly blockSeconds: bigint
@@ -56,6 +64,8 @@ const GAS = { repay: 300_000n, withdraw: 350_000n, transfer: 120_000n } as const
  * 4. withdraw every collateral, once there is no debt;
  * 5. transfer every token.
  *
+ * The native coin, with which all of this is paid, comes last: see `prepareSweep`.
+ *
  * A pure function of the scene, and of nothing that happened before: after a crash it says the same again.
  *
  * @throws {NotInSnapshotError} when the account's position or a reserve was not watched.
@@ -69,7 +79,7 @@ export function nextStep(scene: EvacuationScene): EvacuationStep {
   return (
     repaying(scene, position) ??
     deleveraging(scene, position, remains) ??
-    revoking(scene) ??
+    revoking(scene, remains) ??
     withdrawing(scene, position, remains) ??
     transferring(scene, position, remains) ?? { action: null, remains }
   )
@@ -164,14 +174,38 @@ function deleveraging(
   return null
 }
 
-function revoking(scene: EvacuationScene): EvacuationStep | null {
-  const standing = scene.allowances.find(({ amount }) => amount > 0n)
-  if (standing === undefined) return null
-  const { token: asset, spender } = standing
-  return {
-    action: { kind: 'revoke', asset, spender, expiresAtBlock: expiry(scene) },
-    reason: `take back what ${spender} may take of ${symbolOf(scene, asset)}`,
+function revoking(scene: EvacuationScene, remains: Remainder[]): EvacuationStep | null {
+  for (const allowance of scene.allowances) {
+    const { token, spender, amount } = allowance
+    if (amount === 0n) continue
+    const kept = scene.unrevokable?.find((one) => isSame(one, allowance))
+    if (kept === undefined)
+      return {
+        action: { kind: 'revoke', asset: token, spender, expiresAtBlock: expiry(scene) },
+        reason: `take back what ${spender} may ${allowed(scene, token, amount)}`,
+      }
+    const why = `what ${spender} may ${allowed(scene, token, amount)} cannot be taken back: ${kept.why}`
+    remains.push({ what: 'allowance', token, amount, worth: null, why })
   }
+  return null
+}
+
+const isSame = (a: ApprovalName, b: ApprovalName): boolean =>
+  isAddressEqual(a.token, b.token) && isAddressEqual(a.spender, b.spender)
+
+/** From here on an allowance is one of everything. */
+const UNLIMITED = 2n ** 255n
+
+/** @example allowed(scene, weth, 5n * 10n ** 18n) // 'take of WETH: 5 WETH' */
+function allowed({ snapshot }: EvacuationScene, token: Address, amount: bigint): string {
+  for (const reserve of snapshot.reserves) {
+    const { asset, aToken, variableDebtToken, symbol } = reserve
+    const much = amount >= UNLIMITED ? 'without a limit' : shown(reserve, amount)
+    if (isAddressEqual(asset, token)) return `take of ${symbol} (${much})`
+    if (isAddressEqual(aToken, token)) return `take of the aToken of ${symbol} (${much})`
+    if (isAddressEqual(variableDebtToken, token)) return `borrow of ${symbol} in its name (${much})`
+  }
+  return `take of ${token} (${amount} of its smallest unit)`
 }
 
 function withdrawing(
@@ -195,6 +229,7 @@ function withdrawing(
         why,
       })
     if (isIndebted) stays('it secures the debt')
+    else if (scene.isSearching === true) stays('whoever may take it once it is withdrawn is still looked for')
     else if (!isOpen(reserve)) stays('the reserve is paused')
     else if (worthOf(reserve, supplied) <= gasCost(scene, GAS.withdraw + GAS.transfer))
       stays('it is worth less than the gas to move it')
@@ -215,7 +250,7 @@ function transferring(
 ): EvacuationStep | null {
   const { snapshot, policy } = scene
   const [destination] = policy.recipients
-  if (destination === undefined) throw new InvariantError('An evacuation without a destination.')
+  if (destination === undefined) return null
   // The plan asserts it wherever there is a debt, so that it would only revert.
   const isTooLow =
     debtsOf(scene, position).length > 0 && position.account.healthFactor < policy.healthFactor.minAfter
@@ -240,7 +275,7 @@ function transferring(
       }
   }
   const { native } = snapshot.wallet
-  const why = 'it pays for gas, and no plan can send it: send it from a wallet that has the key'
+  const why = 'it pays for gas as long as anything else is left'
   if (native > 0n)
     remains.push({ what: 'native', token: null, amount: native, worth: nativeWorth(scene), why })
   return null
@@ -266,14 +301,6 @@ const TIP = 3n * 10n ** 9n
 /** Dollars, at the base fee of the block. */
 function gasCost(scene: EvacuationScene, gas: bigint): Usd {
   return worthOf(nativeReserve(scene), wei(gas * (scene.snapshot.block.baseFeePerGas + TIP)))
-}
-
-function symbolOf({ snapshot }: EvacuationScene, token: Address): string {
-  for (const { asset, aToken, symbol } of snapshot.reserves) {
-    if (isAddressEqual(asset, token)) return symbol
-    if (isAddressEqual(aToken, token)) return `the aToken of ${symbol}`
-  }
-  return token
 }
 
 const shown = ({ symbol, decimals }: ReserveState, amount: bigint): string =>

@@ -12,9 +12,9 @@ export async function observeEvacuee(
     agent,
     account,
     policy,
-    spenders,
+    search,
     blockSeconds,
-  }: Pick<EvacuationOptions, 'chain' | 'book' | 'agent' | 'account' | 'policy' | 'spenders' | 'blockSeconds'>,
+  }: Pick<EvacuationOptions, 'chain' | 'book' | 'agent' | 'account' | 'policy' | 'search' | 'blockSeconds'>,
   head: BlockRef,
 ): Promise<EvacuationScene> {
   const watch = () => ({
@@ -22,9 +22,11 @@ export async function observeEvacuee(
     assets: book.aaveV3.reserves.map(({ asset }) => asset),
     pools: book.uniswapV3.pools.map(({ address }) => address),
   })
+  // Asked first: whoever is found after this is seen on the next block.
+  const isSearching = !search.isOver()
   const [snapshot, allowances] = await Promise.all([
     observe({ chain, book, policyOf: () => policy }, { id: agent, account, watch }, head),
-    readAllowances(chain, head.hash, book, account, spenders),
+    readAllowances(chain, head.hash, book, account, search.found()),
   ])
-  return { snapshot, allowances, policy, wrappedNative: book.wrappedNative, blockSeconds }
+  return { snapshot, allowances, isSearching, policy, wrappedNative: book.wrappedNative, blockSeconds }
 }

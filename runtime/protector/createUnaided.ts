@@ -33,6 +33,12 @@ export type Unaided = {
   isFresh(plan: Plan, head: BlockRef): boolean
   /** Simulates, judges, has signed and sends an intent for a turn, outbidding all that was signed there. */
   act(snapshot: Snapshot, action: Action, turn: Turn): Promise<Deed>
+  /**
+   * Has a plan signed that was judged already, and sends it.
+   *
+   * @param reserved the most that it may cost, in dollars
+   */
+  carryOut(plan: Plan, reserved: Usd, snapshot: Snapshot, turn: Turn): Promise<Deed>
   /** Sends bytes that are signed, by the route that the policy names. @returns what the node said */
   send(raw: Hex, turn: Turn, head: Pick<BlockRef, 'number'>): Promise<string>
 }
@@ -55,19 +61,24 @@ export function createUnaided(options: UnaidedOptions): Unaided {
 
   async function act(snapshot: Snapshot, action: Action, turn: Turn): Promise<Deed> {
     const { nonce, rivals } = turn
-    const { block } = snapshot
+    const since = snapshot.block.timestamp - BigInt(policy.spend.windowSeconds)
     const prepared = await preparePlan(options, snapshot, action, {
       fees: rivals.map(({ plan }) => plan),
-      spent: spentBeside(nonce, block.timestamp - BigInt(policy.spend.windowSeconds)),
+      spent: spentBeside(nonce, since),
     })
     if (prepared.kind === 'denied') return prepared
     const { hash: _hash, effects, ...plan } = prepared.plan
+    return carryOut(plan, reservedSpend(plan, effects, snapshot, book), snapshot, turn)
+  }
+
+  async function carryOut(plan: Plan, reserved: Usd, { block }: Snapshot, turn: Turn): Promise<Deed> {
+    const { nonce } = turn
     // Counted before it is asked for: whether an answer that is lost was a signature, nobody knows.
     const before = spends.get(nonce)
-    spends.set(nonce, { at: block.timestamp, reserved: reservedSpend(plan, effects, snapshot, book) })
+    spends.set(nonce, { at: block.timestamp, reserved })
     try {
       const signed = await signer.sign({
-        attemptId: attemptId(prepared.intentId, 1),
+        attemptId: attemptId(plan.intentId, 1),
         plan,
         planHash: planHash(plan),
         nonce,
@@ -113,6 +124,7 @@ export function createUnaided(options: UnaidedOptions): Unaided {
       head.number - plan.block.number < BigInt(policy.replacement.afterBlocks) &&
       head.number < plan.lastValidBlock,
     act,
+    carryOut,
     send,
   }
 }

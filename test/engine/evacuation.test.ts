@@ -1,12 +1,17 @@
-import { type Address, encodeFunctionData, erc20Abi, getAddress, isAddressEqual } from 'viem'
+import { type Address, encodeFunctionData, erc20Abi, getAddress, type Hex, isAddressEqual } from 'viem'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { decodeRevert } from '../../infra/chain/decodeRevert.ts'
+import { createRpc } from '../../infra/chain/rpc.ts'
+import type { AgentConfig } from '../../infra/config/loadConfig.ts'
+import { readArrivals } from '../../infra/evacuation/readArrivals.ts'
+import { searchApprovals } from '../../infra/evacuation/searchApprovals.ts'
 import { STARTING_PRICE } from '../../infra/world/scenarios/scenario.ts'
 import { startWorld, type World } from '../../infra/world/world.ts'
 import { agentId, attemptId, type Hash, intentId } from '../../runtime/core/ids.ts'
 import type { Action } from '../../runtime/core/intent.ts'
 import { planHash } from '../../runtime/core/lifecycle.ts'
 import { bps, MAX_UINT256, tokenAmount } from '../../runtime/core/units.ts'
+import { noSearch } from '../../runtime/evacuation/approvalSearch.ts'
 import {
   createEvacuation,
   type EvacuationOptions,
@@ -20,6 +25,7 @@ import { evacuationPolicy } from '../../runtime/guards/evacuation.ts'
 import { type Policy, policyVersion } from '../../runtime/guards/policy.ts'
 import { decide, execute } from '../../runtime/pipeline.ts'
 import { preparePlan } from '../../runtime/protector/preparePlan.ts'
+import { aaveDebtTokenActionsAbi } from '../../runtime/protocols/aave-v3/abi.ts'
 import { userAccountData } from '../../runtime/protocols/aave-v3/read.ts'
 import { balanceOf } from '../../runtime/protocols/erc20/read.ts'
 import { listReads, readAll } from '../../runtime/protocols/read.ts'
@@ -73,7 +79,7 @@ async function setUp(policyOf?: (policy: Policy) => Policy): Promise<Scene> {
       agent: agent.id,
       account: agent.account,
       policy: evacuationPolicy(policy, book, to),
-      spenders: [],
+      search: noSearch,
       isOrdered: orders.evacuates,
       blockSeconds,
       explainRevert: decodeRevert,
@@ -123,21 +129,69 @@ async function approve(
   amount: bigint,
 ): Promise<void> {
   const data = encodeFunctionData({ abi: erc20Abi, functionName: 'approve', args: [spender, amount] })
-  await engine.rpc('anvil_impersonateAccount', account)
-  await engine.rpc('eth_sendTransaction', { from: account, to: token, data, gas: '0x186a0' })
-  await engine.mine()
+  await sendAs(engine, account, token, data)
 }
 
+/** Has an account send something, and holds that it happened. */
+async function sendAs(engine: Engine, from: Address, to: Address, data: Hex): Promise<void> {
+  const fees = { gas: '0x186a0', maxFeePerGas: '0x2e90edd000', maxPriorityFeePerGas: '0x1' }
+  await engine.rpc('anvil_impersonateAccount', from)
+  const hash = (await engine.rpc('eth_sendTransaction', { from, to, data, ...fees })) as Hash
+  await engine.rpc('anvil_stopImpersonatingAccount', from)
+  await engine.mine()
+  expect(await engine.runtime.chain.receipt(hash)).toMatchObject({ status: 'success' })
+}
+
+/** Lets somebody borrow in the account's name, with its own key. */
+async function delegate(
+  { engine, account }: Scene,
+  debtToken: Address,
+  delegatee: Address,
+  amount: bigint,
+): Promise<void> {
+  const data = encodeFunctionData({
+    abi: aaveDebtTokenActionsAbi,
+    functionName: 'approveDelegation',
+    args: [delegatee, amount],
+  })
+  await sendAs(engine, account, debtToken, data)
+}
+
+const nodeOf = ({ url }: Pick<World, 'url'>) => createRpc({ url: new URL(url), timeout: 10_000, retries: 0 })
+
 describe('an evacuation', () => {
-  it('moves everything to the destination at a falling price, revokes every allowance and leaves nothing', async () => {
+  it('moves everything to the destination at a falling price, the native coin last, and lets nobody take or borrow anything any more', async () => {
     const scene = await setUp()
     const { engine, account, to } = scene
     const { book } = engine.runtime
     const [reserve] = book.aaveV3.reserves
     await approve(scene, book.wrappedNative, book.uniswapV3.swapRouter, MAX_UINT256)
     await approve(scene, reserve?.aToken as Address, book.aaveV3.pool, 5n)
-    await engine.moveTo(dollars(1_580))
-    const seen = await run(scene)
+    // Strangers, whom nothing names but the chain's logs. One has used up what it was given.
+    const [stranger, borrower, former] = [newDestination(), newDestination(), newDestination()] as const
+    await approve(scene, book.wrappedNative, stranger, 7n)
+    await approve(scene, book.wrappedNative, former, 7n)
+    await approve(scene, book.wrappedNative, former, 0n)
+    const debtTokens = book.aaveV3.reserves.map(({ variableDebtToken }) => variableDebtToken)
+    for (const token of debtTokens) await delegate(scene, token, borrower, MAX_UINT256)
+    const head = await engine.moveTo(dollars(1_580))
+    const before = await engine.runtime.chain.balance(account, head.hash)
+    const search = searchApprovals({ nodes: [nodeOf(world)], book, account, head: head.number, first: 0n })
+    expect(await search.end).toBeNull()
+    expect(search.found()).toEqual(
+      expect.arrayContaining([
+        { token: getAddress(book.wrappedNative), spender: stranger },
+        { token: getAddress(book.wrappedNative), spender: former },
+        ...debtTokens.map((token) => ({ token: getAddress(token), spender: borrower })),
+      ]),
+    )
+    const seen = await run(scene, createEvacuation(scene.options({ search })))
+    const reasons = seen.flatMap((progress) => (progress.kind === 'acted' ? [progress.reason] : []))
+    expect(reasons.some((reason) => reason.includes(former))).toBe(false)
+    expect(reasons.filter((reason) => reason.includes('in its name (without a limit)'))).toHaveLength(
+      debtTokens.length,
+    )
+    expect(reasons.at(-1)).toMatch(/^send \d+\.\d+ of the native coin to /)
     expect(
       seen.at(-1),
       JSON.stringify(seen, (_, v) => (typeof v === 'bigint' ? String(v) : v), 1),
@@ -146,6 +200,17 @@ describe('an evacuation', () => {
     expect(position.totalDebt).toBe(0n)
     expect(position.totalCollateral).toBeLessThan(dollars(1))
     expect(allowances).toEqual([])
+    const now = await engine.runtime.chain.head()
+    expect(await readAllowances(engine.runtime.chain, now.hash, book, account, search.found())).toEqual([])
+    // Nearly all of the native coin: what is left was kept back for gas.
+    const native = await engine.runtime.chain.balance(to, now.hash)
+    expect(native * 100n).toBeGreaterThan(before * 97n)
+    expect(
+      await readArrivals(
+        { config: { policy: engine.policy } as AgentConfig, account, destination: to },
+        { ...engine.runtime, book },
+      ),
+    ).toContainEqual({ token: null, amount: native })
     const arrived = await held(scene, to)
     // 40 WETH less what 48,739 dollars of debt cost at 1,580 and at most 3 % of slippage.
     expect(arrived.WETH).toBeGreaterThan(8n * 10n ** 18n)
@@ -255,7 +320,9 @@ describe('an evacuation', () => {
     const seen = await run(scene)
     expect(seen.filter(({ kind }) => kind === 'acted')).toHaveLength(planned.steps.length)
     const weth = planned.steps.flatMap(({ sends }) =>
-      sends !== null && isAddressEqual(sends.token, world.addressBook.wrappedNative) ? [sends.amount] : [],
+      sends?.token != null && isAddressEqual(sends.token, world.addressBook.wrappedNative)
+        ? [sends.amount]
+        : [],
     )
     const arrived = (await held(scene, to)).WETH ?? 0n
     const difference = arrived - (weth[0] ?? 0n)

@@ -16,8 +16,10 @@ import {
   type EvacuationEnd,
   type Evacuee,
   evacuationOf,
+  type RunEvacuationOptions,
   runEvacuation,
 } from '../../evacuation/runEvacuation.ts'
+import { searchApprovals } from '../../evacuation/searchApprovals.ts'
 import { giveOwnerOrder, openOrders } from '../../orders/ownerOrders.ts'
 import { connectSigner } from '../../signer/connectSigner.ts'
 import { SignerError } from '../../signer/errors.ts'
@@ -33,6 +35,7 @@ import {
 } from '../passphrase.ts'
 import { createEndings, type Endings } from '../start/endings.ts'
 import { interruption } from '../start/interruption.ts'
+import { openRpcs } from '../start/safeAgents.ts'
 import { keystoreLabels, signerAccounts } from '../start/signerAccounts.ts'
 import { findPassphrase, openChainSigner } from '../start/signerPassphrase.ts'
 import { paint, type Terminal } from '../terminal.ts'
@@ -45,6 +48,7 @@ type Options = PassphraseOptions & {
   readonly plan?: boolean
   readonly yes?: boolean
   readonly patience: number
+  readonly firstBlock: bigint
   readonly config?: string
   readonly json?: boolean
 }
@@ -63,6 +67,12 @@ export function evacuateCommand(terminal: Terminal): Command {
     .option('--plan', 'simulate the whole sequence and print it; nothing is ordered, signed or sent')
     .option('--yes', 'do not ask')
     .option('--patience <blocks>', 'blocks without progress before it gives up', blocks, PATIENCE)
+    .option(
+      '--first-block <number>',
+      'the block from which on to look for approvals: one before which the account did nothing',
+      blockNumber,
+      0n,
+    )
     .option('--config <file>', 'the configuration (default: rialto.config.ts in this folder)')
     .addOption(passphraseFileOption())
     .addOption(passphraseFdOption())
@@ -70,7 +80,7 @@ export function evacuateCommand(terminal: Terminal): Command {
     .action(async (options: Options) => {
       refusePassphraseVariable(process.env)
       const config = await loadConfig(options.config, loadEnvironment(process.env))
-      process.exitCode = (await evacuate(config, options, terminal)) ? 0 : 1
+      process.exitCode = await evacuate(config, options, terminal)
     })
 }
 
@@ -79,8 +89,20 @@ function blocks(text: string): number {
   throw new InvalidArgumentError('It must be a whole number of blocks, from 1.')
 }
 
-/** @returns whether nothing of value is left, or would be */
-async function evacuate(config: Config, options: Options, terminal: Terminal): Promise<boolean> {
+function blockNumber(text: string): bigint {
+  if (/^\d{1,12}$/.test(text)) return BigInt(text)
+  throw new InvalidArgumentError('It must be the number of a block.')
+}
+
+/** Everything is moved, and not everybody who may take something was looked for. */
+const UNSEARCHED = 3
+
+/** 0 only if nothing of value is left, or would be, and everybody was looked for who may take something. */
+const exitCodeOf = (isClean: boolean, ends: readonly Pick<EvacuationEnd, 'unsearched'>[]): number =>
+  isClean ? (ends.every(({ unsearched }) => unsearched === null) ? 0 : UNSEARCHED) : 1
+
+/** @returns the exit code */
+async function evacuate(config: Config, options: Options, terminal: Terminal): Promise<number> {
   const { chain: settings, directory } = config
   if (settings.kind === 'world')
     throw new InvalidInputError('The local world has nothing to evacuate.', {
@@ -104,15 +126,25 @@ async function evacuate(config: Config, options: Options, terminal: Terminal): P
     // Whoever says yes is heard before anything that could fail is asked: everybody else stops here and now.
     if (options.yes === true && options.plan !== true) orderIt(directory, scope, terminal)
     const chain = await openChain(settings, logger)
+    const { number: head } = await chain.head()
+    const searchFor = ({ account }: Pick<Evacuee, 'account'>) =>
+      searchApprovals({
+        nodes: openRpcs(settings),
+        book: settings.addressBook,
+        account,
+        head,
+        first: options.firstBlock,
+      })
     if (options.yes !== true) {
-      const plans = await planAll(evacuees, chain, settings)
+      const plans = await planAll(evacuees, chain, settings, searchFor)
       if (options.plan === true && options.json === true)
         terminal.out(JSON.stringify(plans.map((plan) => planAsJson(plan, settings.addressBook))))
       else
         for (const plan of plans)
           for (const line of describePlan(plan, settings.addressBook))
             (options.plan === true ? terminal.out : terminal.note)(line)
-      if (options.plan === true) return plans.every(({ rehearsal }) => rehearsal.stopped === null)
+      const isClean = plans.every(({ rehearsal }) => rehearsal.stopped === null)
+      if (options.plan === true) return exitCodeOf(isClean, plans)
       await confirm()
       orderIt(directory, scope, terminal)
     }
@@ -129,6 +161,7 @@ async function evacuate(config: Config, options: Options, terminal: Terminal): P
       patience: options.patience,
       logger,
       signal: stop.signal,
+      searchFor,
       onError: (error) => terminal.note(`  ${error.toLine()}`),
       onProgress(block, { config: { id } }, progress) {
         const what = 'reason' in progress ? `${progress.kind}, ${progress.reason}` : progress.kind
@@ -136,7 +169,8 @@ async function evacuate(config: Config, options: Options, terminal: Terminal): P
       },
     })
     await report(ends, { chain, signer, settings, json: options.json === true, terminal })
-    return ends.every(({ stopped, remains }) => stopped === null && !remains.some(isOfValue))
+    const isClean = ends.every(({ stopped, remains }) => stopped === null && !remains.some(isOfValue))
+    return exitCodeOf(isClean, ends)
   } finally {
     await endings.run()
   }
@@ -148,12 +182,15 @@ async function planAll(
   evacuees: readonly Evacuee[],
   chain: Chain,
   { addressBook: book, blockSeconds }: Rpc,
+  searchFor: RunEvacuationOptions['searchFor'],
 ): Promise<readonly EvacuationPlan[]> {
-  const head = await chain.head()
   const plans: EvacuationPlan[] = []
   for (const evacuee of evacuees) {
-    const rehearsal = await rehearse(evacuationOf(evacuee, { chain, book, blockSeconds }), head)
-    plans.push({ evacuee, rehearsal, block: head.number })
+    const search = searchFor(evacuee)
+    const unsearched = await search.end
+    const head = await chain.head()
+    const rehearsal = await rehearse(evacuationOf(evacuee, { chain, book, blockSeconds }, search), head)
+    plans.push({ evacuee, rehearsal, block: head.number, unsearched })
   }
   return plans
 }
