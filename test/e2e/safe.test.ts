@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Address, parseEther, parseUnits } from 'viem'
-import { generatePrivateKey } from 'viem/accounts'
+import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { describe, expect, it } from 'vitest'
 import { packageRoot } from '../../infra/process/packageRoot.ts'
 import { SCRYPT_COST } from '../../infra/signer/keystore/keyFile.ts'
@@ -12,13 +12,15 @@ import { openPositions } from '../../infra/world/openPositions.ts'
 import { testWorld } from '../../infra/world/testWorld.ts'
 import { tokenAmount, usd, wei } from '../../runtime/core/units.ts'
 import { aavePoolReadsAbi } from '../../runtime/protocols/aave-v3/abi.ts'
-import { deploySafe, deploySafeContracts } from '../safe/deploySafe.ts'
+import { deploySafeContracts } from '../safe/deploySafe.ts'
 import { finished, rialto, scratchFolder } from './rialto.ts'
 
 const POLICY = join(packageRoot(import.meta.url), 'policies', 'lending-guardian.json')
 const world = await testWorld()
 const contracts = await deploySafeContracts(world, worldAccounts.deployer)
 
+/** Whoever may own a Safe. */
+const TWO = [addressOf('treasury'), addressOf('whale')] as const
 const PASSPHRASE = 'a passphrase for this test'
 
 /** A folder with a configuration, as a user would write it, and keys that are quickly opened. */
@@ -44,7 +46,14 @@ function begin() {
     await world.client.setBalance({ address, value: parseEther('2') })
     return address
   }
-  return { folder, file, run, configure, keyOf }
+  /** The shipped policy, but somebody is asked before anything is signed. */
+  const askingPolicy = (owners: readonly Address[], threshold: number): string => {
+    const shipped = JSON.parse(readFileSync(POLICY, 'utf8')) as { approvals: object }
+    const approvals = { ...shipped.approvals, owners, threshold }
+    writeFileSync(join(folder, 'asking.json'), JSON.stringify({ ...shipped, mode: 'propose', approvals }))
+    return 'asking.json'
+  }
+  return { folder, file, run, configure, keyOf, askingPolicy }
 }
 
 const health = async (account: Address) =>
@@ -57,13 +66,14 @@ const health = async (account: Address) =>
     })
   )[5]
 
-describe('an agent that acts for a Safe', { timeout: 180_000 }, () => {
-  it('starts when its role is what its policy says, and rescues the Safe through it', async () => {
-    const { run, configure, keyOf, folder, file } = begin()
+describe('an agent that acts for a Safe', { timeout: 240_000 }, () => {
+  it('starts when its role is what its policy says, and rescues the Safe through it: by itself, asked, and unaided', async () => {
+    const { run, configure, keyOf, askingPolicy, folder, file } = begin()
     const owner = await keyOf('owner')
     const agent = await keyOf('guardian')
     const { safe, modifier } = await deploySafe(world, contracts, worldAccounts.deployer, { owners: [owner] })
-    configure({ account: { safe, modifier, roleKey: 'guardian', multiSend: contracts.multiSendCallOnly } })
+    const account = { safe, modifier, roleKey: 'guardian', multiSend: contracts.multiSendCallOnly }
+    configure({ account })
 
     const refused = await run('start', '--once', '--port', '0')
     expect(refused.code).toBe(1)
@@ -91,10 +101,26 @@ describe('an agent that acts for a Safe', { timeout: 180_000 }, () => {
     ])
     await world.client.setAutomine(false)
     const actors = createActors(world)
-    const price = usd(1_750n * 10n ** 8n)
-    await actors.pushPrice(price)
-    await actors.arbitrageTo(price)
-    await actors.mineBlock({ baseFeePerGas: wei(20n * 10n ** 9n) })
+    const mine = () => actors.mineBlock({ baseFeePerGas: wei(20n * 10n ** 9n) })
+    const fallTo = async (dollars: bigint) => {
+      const price = usd(dollars * 10n ** 8n)
+      await actors.pushPrice(price)
+      await actors.arbitrageTo(price)
+      await mine()
+    }
+    /** The one transaction that the agent sent, mined. */
+    const mineRescue = async () => {
+      const { transactions } = await mine()
+      expect(transactions).toHaveLength(1)
+      const [hash] = transactions as readonly [`0x${string}`]
+      const mined = await world.client.getTransactionReceipt({ hash })
+      expect(mined).toMatchObject({
+        status: 'success',
+        from: agent.toLowerCase(),
+        to: modifier.toLowerCase(),
+      })
+    }
+    await fallTo(1_750n)
     const before = await health(safe)
     const started = await run('start', '--once', '--port', '0')
     expect(started.code, started.stderr).toBe(0)
@@ -103,33 +129,95 @@ describe('an agent that acts for a Safe', { timeout: 180_000 }, () => {
       /thief of its key could take of the Safe 0x\w+, in any 24 h, at most \$[\d,.]+:/,
     )
     expect(started.stderr).toMatch(/guardian: deleverage, Deleverage through a swap/)
-    const { transactions } = await actors.mineBlock({ baseFeePerGas: wei(20n * 10n ** 9n) })
-    expect(transactions).toHaveLength(1)
-    const [hash] = transactions as readonly [`0x${string}`]
-    const mined = await world.client.getTransactionReceipt({ hash })
-    expect(mined).toMatchObject({ status: 'success', from: agent.toLowerCase(), to: modifier.toLowerCase() })
+    await mineRescue()
     expect(await health(safe)).toBeGreaterThan(before)
 
-    // The runtime is gone. Signer and protector alone rescue the Safe once more, by the same role.
+    // The same role, under a policy that asks two of three people, none of whom owns the Safe.
+    const [ann, bob] = [generatePrivateKey(), generatePrivateKey()].map((key) => privateKeyToAccount(key))
+    const cat = await keyOf('cat')
+    if (ann === undefined || bob === undefined) return expect.unreachable()
+    configure({ account, policy: askingPolicy([ann.address, bob.address, cat], 2) })
+    await fallTo(1_560n)
+    const runtime = rialto(['start', '--port', '0', '--config', file], { folder })
+    await runtime.untilNoted(/guardian asks for 2 of its owners/)
+    const approvals = async (...argv: readonly string[]) => {
+      const { code, stdout, stderr } = await run('approvals', ...argv)
+      expect(code, stderr).toBe(0)
+      return stdout
+    }
+    const [asked] = JSON.parse(await approvals('list', '--json')).approvals
+    expect(asked).toMatchObject({ status: 'pending', account: safe, needed: 2, signedBy: [] })
+    const shown = await approvals('show', asked.id)
+    expect(shown).toContain(`guardian for ${safe} on chain ${world.chainId}`)
+    expect(shown).toContain(`${agent} sends it for the Safe, through the role modifier ${modifier}.`)
+    expect(shown).toMatch(new RegExp(`the account itself \\(${safe}\\): -[\\d.]+ USDC owed to Aave`))
+    expect(shown).toMatch(/health factor: 1\.\d+, then 1\.3\d+/)
+    expect(shown).not.toContain('CANNOT BE READ')
+
+    const typedData = JSON.parse(await approvals('approve', asked.id, '--print-typed-data'))
+    expect(typedData.domain).toMatchObject({ verifyingContract: safe })
+    const byBob = await bob.signTypedData(typedData)
+    const onAgent = await bob.signTypedData({
+      ...typedData,
+      domain: { ...typedData.domain, verifyingContract: agent },
+    })
+    const wrong = await run('approvals', 'approve', asked.id, '--signature', onAgent)
+    expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining('who is no owner')])
+    expect(await approvals('approve', asked.id, '--signature', byBob)).toContain('1 more of the owners')
+    // One of two is not enough, however many blocks pass.
+    for (let block = 0; block < 2; block += 1) {
+      const { number, transactions } = await mine()
+      expect(transactions).toEqual([])
+      await runtime.untilNoted(new RegExp(`block ${number} `))
+    }
+    const byCat = await approvals('approve', asked.id, '--key', 'cat')
+    expect(byCat).toContain('Enough owners have signed')
+    const low = await health(safe)
+    const { number } = await mine()
+    await runtime.untilNoted(new RegExp(`block ${number} `))
+    await mineRescue()
+    expect(await health(safe)).toBeGreaterThan(low)
+    await runtime.untilNoted(new RegExp(`block ${number + 1n} `))
+    expect(JSON.parse(await approvals('list', '--all', '--json')).approvals).toMatchObject([
+      { id: asked.id, intent: 'done', signedBy: [{ signer: bob.address }, { signer: cat }] },
+    ])
+    runtime.child.kill('SIGINT')
+    expect(await runtime.exit).toBe(0)
+
+    // The runtime is gone, and nobody is asked. Signer and protector alone rescue the Safe once more, by the same role.
+    configure({ account })
     const signer = rialto(['signer', '--config', file], { folder })
     await signer.untilNoted(/signing for guardian/)
     const protector = rialto(['protect', '--grace', '0', '--json', '--config', file], { folder })
     await protector.untilNoted(/protecting/)
-    const crash = usd(1_330n * 10n ** 8n)
-    await actors.pushPrice(crash)
-    await actors.arbitrageTo(crash)
-    await actors.mineBlock({ baseFeePerGas: wei(20n * 10n ** 9n) })
+    await fallTo(1_200n)
     const under = await health(safe)
     expect(under).toBeLessThan(parseEther('1.05'))
     await expect.poll(protector.stdout, { timeout: 60_000 }).toContain('"kind":"acted"')
-    const rescue = await actors.mineBlock({ baseFeePerGas: wei(20n * 10n ** 9n) })
-    expect(rescue.transactions).toHaveLength(1)
+    await mineRescue()
     expect(await health(safe)).toBeGreaterThan(parseEther('1.25'))
     for (const { child, exit } of [protector, signer]) {
       child.kill('SIGTERM')
       expect(await exit).toBe(0)
     }
     await world.client.setAutomine(true)
+  })
+
+  it.each<[string, readonly string[], RegExp]>([
+    ['for nobody', [], /It is not said who owns the Safe/],
+    ['with a key that is none', ['--send'], /not said with whose key to send/],
+    ['with a key that is not there', ['--owner-label', 'nobody'], /no key labelled "nobody"/],
+    ['for what is no address', ['--owner', '0x12'], /must be an address with the right checksum/],
+    ['for two without a threshold', ['--owner', ...TWO], /not said how many of the 2 owners have to sign/],
+    ['for more signatures than owners', ['--owner', ...TWO, '--threshold', '3'], /3 of 2 owners cannot sign/],
+    ['for the agent itself', ['--owner', ...TWO, '--member', TWO[0]], /the agent's own key/],
+    ['with no salt', ['--owner', TWO[0], '--salt-nonce', '-1'], /must be a number from 0/],
+  ])('is not made %s', async (_what, argv, line) => {
+    const { run, configure } = begin()
+    configure({})
+    const { code, stderr } = await run('safe', 'create', ...argv)
+    expect(code, stderr).toBe(2)
+    expect(stderr).toMatch(line)
   })
 
   it.each([
