@@ -9,7 +9,7 @@ type Described = Pick<AgentConfig, 'id' | 'policy' | 'policyPath'>
 export type Obstacle = { readonly detail: string; readonly fix: string }
 
 /** Steps as a policy states them, for whoever has none yet. */
-export const EXAMPLE_STEPS =
+const EXAMPLE_STEPS =
   '"graduation": [{ "days": 0, "mode": "propose", "partBps": 1000 }, { "days": 7, "mode": "execute", "partBps": 2500 }, { "days": 30, "mode": "execute", "partBps": 10000 }]'
 
 /**
@@ -40,11 +40,10 @@ export function obstaclesOf({ id, policy, policyPath }: Described, chainId: numb
   ]
 }
 
-/** How far an agent may go, as a start says it: one line, and one for each obstacle. */
+/** How far an agent may go, as a start says it. */
 export function describeMode(agent: Described, chainId: number, at: Graduation | null): readonly string[] {
-  const obstacles = obstaclesOf(agent, chainId).map(({ detail, fix }) => `${detail} ${fix}`)
-  const held = policyOn(agent.policy, chainId)
-  return held.version === agent.policy.version
-    ? [describeGraduation(agent.id, agent.policy, at), ...obstacles]
-    : obstacles
+  const { id, policy } = agent
+  return policyOn(policy, chainId).version === policy.version
+    ? [describeGraduation(id, policy, at)]
+    : obstaclesOf(agent, chainId).map(({ detail, fix }) => `${detail} ${fix}`)
 }
