@@ -4,6 +4,13 @@ import { filesThatShareAWorker, LAYERS, testFiles } from './test/runner/testFile
 
 const shared = [...filesThatShareAWorker(testFiles())]
 
+/** Tests that run Rialto's commands, as they are built. */
+const commands = [
+  'test/e2e/*.test.ts',
+  'test/faults/killed.test.ts',
+  'test/security/{canary,crash,fuzz}.test.ts',
+]
+
 export default defineConfig({
   test: {
     testTimeout: 60_000,
@@ -15,8 +22,13 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'own worker', include: [`{${LAYERS.join()}}/**/*.test.ts`], exclude: shared },
+        test: {
+          name: 'own worker',
+          include: [`{${LAYERS.join()}}/**/*.test.ts`],
+          exclude: [...shared, ...commands],
+        },
       },
+      { extends: true, test: { name: 'commands', include: commands, globalSetup: './test/runner/build.ts' } },
       { extends: true, test: { name: 'shared worker', include: shared, isolate: false } },
     ],
   },

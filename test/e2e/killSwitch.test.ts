@@ -4,8 +4,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createChain } from '../../infra/chain/createChain.ts'
-import { type DrillStage, prepareDrill } from '../../infra/drill/prepareDrill.ts'
-import { entryPoint } from '../../infra/process/entryPoint.ts'
+import { DRILL_AGENT, type DrillStage, prepareDrill } from '../../infra/drill/prepareDrill.ts'
+import { openOrders } from '../../infra/orders/ownerOrders.ts'
 import { packageRoot } from '../../infra/process/packageRoot.ts'
 import { connectSigner } from '../../infra/signer/connectSigner.ts'
 import { endHolder } from '../../infra/signer/lock.ts'
@@ -13,6 +13,7 @@ import { createActors } from '../../infra/world/actors.ts'
 import { usd, wei } from '../../runtime/core/units.ts'
 import { userAccountData } from '../../runtime/protocols/aave-v3/read.ts'
 import { readAll } from '../../runtime/protocols/read.ts'
+import { builtEntry } from '../runner/builtEntry.ts'
 import { finished, rialto } from './rialto.ts'
 
 const POLICY = join(packageRoot(import.meta.url), 'policies/lending-guardian.json')
@@ -23,9 +24,8 @@ const GAS_PRICE = wei(20n * 10n ** 9n)
 const WAIT = { timeout: 60_000, interval: 50 }
 
 /** A runtime with its protector, in processes of their own, that guards the drill's position. */
-async function startRuntime({ configPath }: DrillStage): Promise<ChildProcess> {
-  const { path, execArgv } = entryPoint(import.meta.url, '../../infra/drill/victim')
-  const child = spawn(process.execPath, [...execArgv, path, configPath], {
+async function startRuntime({ configPath }: DrillStage): Promise<{ child: ChildProcess; stderr(): string }> {
+  const child = spawn(process.execPath, [builtEntry('infra/drill/victim'), configPath], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     env: { PATH: process.env.PATH, HOME: process.env.HOME, NO_COLOR: '1' },
   })
@@ -36,7 +36,7 @@ async function startRuntime({ configPath }: DrillStage): Promise<ChildProcess> {
   })
   // Its first block was seen, or it says why not.
   await vi.waitFor(() => expect(stderr).toMatch(/^ {2}block \d+ /m), { timeout: 120_000, interval: 50 })
-  return child
+  return { child, stderr: () => stderr }
 }
 
 async function kill(child: ChildProcess): Promise<void> {
@@ -47,7 +47,7 @@ async function kill(child: ChildProcess): Promise<void> {
 }
 
 describe('the kill switch', { timeout: 280_000 }, () => {
-  it('holds from the next block on, with the queue dead and over a kill, and lets the protector reduce risk when told', async () => {
+  it('holds from the next block on, with the runtime hung, the queue dead and over a kill, and lets risk be reduced when told', async () => {
     const stage = await prepareDrill(POLICY)
     onTestFinished(() => stage.close())
     onTestFinished(() => void endHolder(join(stage.directory, 'protector.lock')))
@@ -65,10 +65,11 @@ describe('the kill switch', { timeout: 280_000 }, () => {
       return vi.waitFor(() => protectorOn(stage.directory, number), WAIT)
     }
     const order = async (...argv: readonly string[]) => {
-      const { code, stderr } = await finished(
+      const { code, stdout, stderr } = await finished(
         rialto([...argv, '--config', stage.configPath], { folder: stage.directory }),
       )
       expect(code, stderr).toBe(0)
+      return stdout
     }
     const signed = async () => {
       const signer = await connectSigner({ directory: stage.directory })
@@ -86,16 +87,38 @@ describe('the kill switch', { timeout: 280_000 }, () => {
       return position.healthFactor
     }
 
-    const first = await startRuntime(stage)
+    const { child: first, stderr } = await startRuntime(stage)
     const broken = once(first, 'message')
     first.send({ kill: 'queue' })
     await broken
-    await order('halt')
+    // It hangs, and holds the database: whoever is stopped needs neither.
+    first.kill('SIGSTOP')
+    const said = await Promise.all([
+      order('halt', '--agent', DRILL_AGENT),
+      order('halt', '--account', stage.account),
+      order('halt', '--reduce-only'),
+    ])
+    for (const line of said) expect(line).toContain('the runtime could not be told')
+    const orders = openOrders(stage.directory)
+    expect(orders.list().map(({ scope, state }) => [JSON.stringify(scope), state])).toEqual(
+      expect.arrayContaining([
+        [JSON.stringify({ agent: DRILL_AGENT }), 'halted'],
+        [JSON.stringify({ account: stage.account }), 'halted'],
+        ['"all"', 'reducing'],
+      ]),
+    )
     await actors.pushPrice(FALL_TO)
     await actors.arbitrageTo(FALL_TO)
     // In every block from the very next on, and none of them has anything signed.
     expect([await mine(), await mine(), await mine()]).toEqual(['halted', 'halted', 'halted'])
     expect(await healthFactor()).toBeLessThan(FLOOR)
+    expect(await signed()).toEqual([])
+    // It wakes, and one order of two that say the same is taken back: the other holds, for the runtime as well.
+    first.kill('SIGCONT')
+    await order('resume', '--account', stage.account)
+    expect(await mine()).toBe('halted')
+    const { number } = await chain.head()
+    await vi.waitFor(() => expect(stderr()).toContain(`block ${number} `), WAIT)
     expect(await signed()).toEqual([])
 
     await kill(first)
@@ -103,8 +126,8 @@ describe('the kill switch', { timeout: 280_000 }, () => {
     expect([await mine(), await mine()]).toEqual(['halted', 'halted'])
     expect(await signed()).toEqual([])
 
-    await order('halt', '--reduce-only')
-    // A chain goes on by the clock. Whoever comes first, agent or protector: risk is reduced again.
+    await order('resume', '--agent', DRILL_AGENT)
+    // What is left lets risk be reduced. A chain goes on by the clock. Whoever comes first, agent or protector: risk is reduced again.
     await vi.waitFor(
       async () => {
         await actors.mineBlock({ baseFeePerGas: GAS_PRICE })

@@ -4,8 +4,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { entryPoint } from '../../infra/process/entryPoint.ts'
 import { packageRoot } from '../../infra/process/packageRoot.ts'
+import { builtEntry } from '../runner/builtEntry.ts'
 
 const ROOT = packageRoot(import.meta.url)
 
@@ -61,7 +61,7 @@ function endWorld(folder: string): void {
   if (pid !== null && isAlive(pid)) process.kill(pid, 'SIGKILL')
 }
 
-/** Runs `rialto …` from source in the repository's folder. It is killed after the test if it still runs. */
+/** Runs `rialto …` as it is built, in the repository's folder. It is killed after the test if it still runs. */
 export function rialto(
   argv: readonly string[],
   options: {
@@ -70,8 +70,7 @@ export function rialto(
     readonly cwd?: string
   },
 ): Command {
-  const { path, execArgv } = entryPoint(import.meta.url, '../../infra/cli/main')
-  const child = spawn(process.execPath, [...execArgv, path, ...argv], {
+  const child = spawn(process.execPath, [builtEntry('infra/cli/main'), ...argv], {
     cwd: options.cwd ?? ROOT,
     env: { PATH: process.env.PATH, NO_COLOR: '1', RIALTO_DIR: options.folder, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -133,8 +132,7 @@ export function rialtoOnTerminal(
   argv: readonly string[],
   options: { readonly folder: string; readonly afterwards?: string; readonly cwd?: string },
 ): TerminalCommand {
-  const { path, execArgv } = entryPoint(import.meta.url, '../../infra/cli/main')
-  const quoted = [process.execPath, ...execArgv, path, ...argv].map(
+  const quoted = [process.execPath, builtEntry('infra/cli/main'), ...argv].map(
     (part) => `'${part.replaceAll("'", "'\\''")}'`,
   )
   const line =

@@ -14,9 +14,9 @@ import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { privateKeyToAccount } from 'viem/accounts'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { entryPoint } from '../../infra/process/entryPoint.ts'
 import { packageRoot } from '../../infra/process/packageRoot.ts'
 import { encryptKey, SCRYPT_COST } from '../../infra/signer/keystore/keyFile.ts'
+import { builtEntry } from '../runner/builtEntry.ts'
 import { rialtoOnTerminal, scratchFolder } from './rialto.ts'
 
 const PASSPHRASE = 'correct horse battery staple'
@@ -47,8 +47,7 @@ type Given = {
 
 /** Runs `rialto wallet …` as a script does: no terminal anywhere. */
 async function wallet(argv: readonly string[], { stdin, pipe, env }: Given = {}) {
-  const { path, execArgv } = entryPoint(import.meta.url, '../../infra/cli/main')
-  const child: ChildProcess = spawn(process.execPath, [...execArgv, path, 'wallet', ...argv], {
+  const child: ChildProcess = spawn(process.execPath, [builtEntry('infra/cli/main'), 'wallet', ...argv], {
     cwd: folder,
     env: { PATH: process.env.PATH, NO_COLOR: '1', RIALTO_DIR: directory, ...env },
     stdio: ['pipe', 'pipe', 'pipe', 'ignore', 'pipe'],

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { entryPoint } from '../../infra/process/entryPoint.ts'
 import { InvariantError } from '../../runtime/core/errors.ts'
+import { builtEntry } from '../runner/builtEntry.ts'
 
 /** One role of the network in a process of its own, run by the command line from source. */
 export type Role = {
@@ -43,13 +43,12 @@ export async function startRole(parameters: {
 }): Promise<Role> {
   const { name, folder, argv, env = {} } = parameters
   for (const part of ['state', 'home', 'tmp', 'work']) await mkdir(join(folder, part), { recursive: true })
-  const { path, execArgv } = entryPoint(import.meta.url, '../../infra/cli/main')
   const written = { stdout: [] as Buffer[], stderr: [] as Buffer[] }
   let child: ChildProcess | undefined
   let url = ''
 
   async function start(): Promise<void> {
-    const command = [process.execPath, ...execArgv, path, 'inference', ...argv, '--json']
+    const command = [process.execPath, builtEntry('infra/cli/main'), 'inference', ...argv, '--json']
     const started = spawn('/bin/sh', ['-c', 'ulimit -c 0; exec "$@"', 'sh', ...command], {
       cwd: join(folder, 'work'),
       env: {
