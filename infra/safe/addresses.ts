@@ -7,6 +7,8 @@ import type { Address, Hex } from 'viem'
 export const ZODIAC = {
   /** What a modifier is a minimal proxy of. */
   rolesMastercopy: '0x9646fDAD06d3e24444381f44362a3B0eB343D337',
+  /** `ModuleProxyFactory`: makes minimal proxies, whose addresses follow from what they are set up with. */
+  moduleFactory: '0x000000000000aDdB49795b0f9bA5BC298cDda236',
   /** Reads a MultiSend batch for the modifier, so that every call of it is checked. */
   multiSendUnwrapper: '0xB4Cd4bb764C089f20DA18700CE8bc5e49F369efD',
   /** ERC-2470: the modifier keeps conditions as code that it deploys through it. */

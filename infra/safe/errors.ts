@@ -85,10 +85,33 @@ export class SafeTransactionFailedError extends RialtoError {
 /** A transaction of an owner was sent and is not mined. */
 export class SafeTransactionUnknownError extends RialtoError {
   override readonly name = 'SafeTransactionUnknownError'
-  constructor(hash: Hash, seconds: number) {
+  /** @param nextCommand what that says what came of it */
+  constructor(hash: Hash, seconds: number, nextCommand: string) {
     super('SAFE_TRANSACTION_UNKNOWN', `Transaction ${hash} was sent and is not mined after ${seconds} s.`, {
-      fix: 'It may still be: look for it before you send anything else, then run "rialto policy check".',
+      fix: `It may still be: look for it before you send anything else, then run "${nextCommand}".`,
       details: { hash },
+    })
+  }
+}
+
+/** A Safe cannot be made, or was not. */
+export class SafeNotCreatedError extends RialtoError {
+  override readonly name = 'SafeNotCreatedError'
+  /** @param why one line */
+  constructor(why: string, fix: string) {
+    super('SAFE_NOT_CREATED', `The Safe cannot be made: ${why}.`, { fix })
+  }
+}
+
+/** What Safe and Zodiac publish is not on a chain. */
+export class NotPublishedError extends InvalidInputError {
+  override readonly name = 'NotPublishedError'
+  /** @param missing what has no code, by name and address */
+  constructor(chainId: number, missing: readonly string[]) {
+    super(`Chain ${chainId} has no code at ${missing.join(', ')}.`, {
+      code: 'NOT_PUBLISHED',
+      fix: 'Have the contracts that Safe and Zodiac publish deployed there first, at these addresses, or take another chain.',
+      details: { chainId, missing },
     })
   }
 }

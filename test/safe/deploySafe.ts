@@ -53,6 +53,7 @@ const rolesSetup = parseAbi(['function setUp(bytes initParams)'])
 /** The contracts that Safe and Zodiac publish, at the addresses that they have on public chains. */
 export type SafeContracts = {
   readonly singleton: Address
+  readonly singletonL2: Address
   readonly proxyFactory: Address
   readonly multiSend: Address
   readonly multiSendCallOnly: Address
@@ -80,6 +81,9 @@ const firstHex = (text: string, from: number): Hex => {
 const zodiacCode = (name: string): Hex =>
   firstHex(readFileSync(join(packageFolder('@gnosis.pm/zodiac'), `dist/cjs/initData/${name}.js`), 'utf8'), 0)
 
+/** The salt with which Zodiac published its factory. */
+const MODULE_FACTORY_SALT: Hex = '0xb8db55294bb8fea809aee38a26aad7ce1ab40d019486aa51af3a3de7e7434530'
+
 /** Creation code in `zodiac-roles-sdk`, likewise. */
 function rolesSdkCode(name: string): Hex {
   const folder = join(packageFolder('zodiac-roles-sdk'), 'build')
@@ -97,20 +101,20 @@ export async function deploySafeContracts(world: TestWorld, deployer: Account): 
   await client.setCode({ address: SINGLETON_FACTORY, bytecode: SINGLETON_FACTORY_CODE })
   await client.setCode({ address: SAFE_FACTORY, bytecode: SAFE_FACTORY_CODE })
 
-  const create2 = async (from: Address, bytecode: Hex): Promise<Address> => {
+  const create2 = async (from: Address, bytecode: Hex, salt: Hex = zeroHash): Promise<Address> => {
     const data =
       from === SAFE_FACTORY
-        ? concatHex([zeroHash, bytecode])
-        : encodeFunctionData({ abi: singletonFactory, functionName: 'deploy', args: [bytecode, zeroHash] })
+        ? concatHex([salt, bytecode])
+        : encodeFunctionData({ abi: singletonFactory, functionName: 'deploy', args: [bytecode, salt] })
     const hash = await wallet.sendTransaction({ to: from, data, gas: 12_000_000n })
     await client.waitForTransactionReceipt({ hash })
-    const address = getContractAddress({ opcode: 'CREATE2', from, salt: zeroHash, bytecode })
+    const address = getContractAddress({ opcode: 'CREATE2', from, salt, bytecode })
     if ((await client.getCode({ address })) === undefined)
       throw new InvariantError(`No code came to be at ${address}.`)
     return address
   }
   const safe = (path: string) => create2(SAFE_FACTORY, safeArtifact(path))
-  const zodiac = (code: Hex) => create2(SINGLETON_FACTORY, code)
+  const zodiac = (code: Hex, salt?: Hex) => create2(SINGLETON_FACTORY, code, salt)
 
   for (const [name, address] of Object.entries(LINKED)) {
     const built = await zodiac(rolesSdkCode(name))
@@ -118,12 +122,13 @@ export async function deploySafeContracts(world: TestWorld, deployer: Account): 
   }
   return {
     singleton: await safe('Safe.sol/Safe'),
+    singletonL2: await safe('SafeL2.sol/SafeL2'),
     proxyFactory: await safe('proxies/SafeProxyFactory.sol/SafeProxyFactory'),
     multiSend: await safe('libraries/MultiSend.sol/MultiSend'),
     multiSendCallOnly: await safe('libraries/MultiSendCallOnly.sol/MultiSendCallOnly'),
     fallbackHandler: await safe('handler/CompatibilityFallbackHandler.sol/CompatibilityFallbackHandler'),
     rolesMastercopy: await zodiac(zodiacCode('RolesV2')),
-    moduleFactory: await zodiac(zodiacCode('ModuleProxyFactory')),
+    moduleFactory: await zodiac(zodiacCode('ModuleProxyFactory'), MODULE_FACTORY_SALT),
     unwrapper: await zodiac(rolesSdkCode('MultiSendUnwrapper')),
   }
 }
