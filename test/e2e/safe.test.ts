@@ -71,12 +71,25 @@ describe('an agent that acts for a Safe', { timeout: 240_000 }, () => {
     const { run, configure, keyOf, askingPolicy, folder, file } = begin()
     const owner = await keyOf('owner')
     const agent = await keyOf('guardian')
-    const { safe, modifier } = await deploySafe(world, contracts, worldAccounts.deployer, { owners: [owner] })
-    const account = { safe, modifier, roleKey: 'guardian', multiSend: contracts.multiSendCallOnly }
+    configure({})
+    const create = ['safe', 'create', '--owner-label', 'owner'] as const
+    const planned = await run(...create, '--json')
+    expect(planned.code, planned.stderr).toBe(0)
+    expect(planned.stderr).toContain('Nothing was sent.')
+    const made = await run(...create, '--json', '--send')
+    expect(made.code, made.stderr).toBe(0)
+    const { account, transactionHash } = JSON.parse(made.stdout)
+    const { blockNumber } = await world.client.getTransactionReceipt({ hash: transactionHash })
+    expect(account).toEqual({ ...JSON.parse(planned.stdout).account, firstBlock: Number(blockNumber) })
+    const { safe, modifier } = account as Readonly<Record<'safe' | 'modifier', Address>>
     configure({ account })
+    const again = await run(...create, '--send')
+    expect(again.code, again.stderr).toBe(0)
+    expect(again.stderr).toContain('It is there already.')
+    expect(again.stdout).toContain(`${safe} is a Safe 1.5.0, for which 1 of 1 owners sign: ${owner}`)
 
     const refused = await run('start', '--once', '--port', '0')
-    expect(refused.code).toBe(1)
+    expect(refused.code, refused.stderr).toBe(1)
     expect(refused.stderr.trim().split('\n').at(-1)).toMatch(
       /^rialto: What is on-chain is not what the policy of guardian says: .*"rialto policy apply"/,
     )
