@@ -1,10 +1,11 @@
 import { z } from 'zod'
-import { InvalidInputError, RialtoError } from '../../runtime/core/errors.ts'
+import { RialtoError } from '../../runtime/core/errors.ts'
 import { type RuntimeFile, readRuntimeFile } from './runtimeFile.ts'
 import {
   type OrderAnswer,
   orderAnswerSchema,
   type Status,
+  StrangerError,
   statusSchema,
   type TradingOrder,
 } from './status.ts'
@@ -42,7 +43,7 @@ export async function fetchStatus(directory: string): Promise<Status | null> {
 
 /**
  * @returns what holds for each agent from now on; null when no runtime runs on the folder.
- * @throws {InvalidInputError} when it has no such agent.
+ * @throws {StrangerError} when it has no such agent, or nobody acts on that account.
  * @throws {RuntimeAnswerError} when it does not take the order, or does not answer in time or as it should.
  * @example await sendOrder(directory, { agent: null, state: 'halted', reason: 'a bad feeling' })
  */
@@ -53,7 +54,7 @@ export async function sendOrder(directory: string, order: TradingOrder): Promise
     headers: { 'content-type': 'application/json' },
   })
   if (answer === null) return null
-  if (answer.status === UNPROCESSABLE) throw new InvalidInputError(explanation(answer) ?? 'No such order.')
+  if (answer.status === UNPROCESSABLE) throw new StrangerError(explanation(answer) ?? 'No such order.')
   if (answer.status !== 200) throw refusal('did not take the order', answer)
   const parsed = orderAnswerSchema.safeParse(answer.body)
   if (!parsed.success) throw new RuntimeAnswerError('is of another version')

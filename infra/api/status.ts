@@ -1,5 +1,6 @@
 import { getAddress, isAddress } from 'viem'
 import { z } from 'zod'
+import { InvalidInputError } from '../../runtime/core/errors.ts'
 import type { AgentId } from '../../runtime/core/ids.ts'
 import type { TradingScope } from '../../runtime/core/journal.ts'
 
@@ -71,6 +72,14 @@ export type TradingOrder = z.output<typeof tradingOrderSchema>
 export const orderAnswerSchema = z.object({ agents: z.array(z.object({ id: z.string(), tradingState })) })
 
 export type OrderAnswer = z.output<typeof orderAnswerSchema>
+
+/** An order names an agent or an account that there is not. */
+export class StrangerError extends InvalidInputError {
+  override readonly name = 'StrangerError'
+  constructor(message: string) {
+    super(message, { code: 'UNKNOWN_AGENT' })
+  }
+}
 
 /**
  * What to say of an order for an agent or an account that there is not: whoever mistypes a name must not believe that

@@ -129,7 +129,7 @@ describe('its client', () => {
     await expect(
       sendOrder(folder, { ...ORDER, scope: { agent: agentId('guardain') } }),
     ).rejects.toMatchObject({
-      code: 'INVALID_INPUT',
+      code: 'UNKNOWN_AGENT',
       message: expect.stringMatching(/no agent "guardain".*guardian/),
     })
     const stranger = '0x0202020202020202020202020202020202020202'

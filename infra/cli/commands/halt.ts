@@ -2,17 +2,19 @@ import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, Option } from 'commander'
 import { type Address, getAddress, isAddress } from 'viem'
-import { describeError, InvalidInputError, RialtoError } from '../../../runtime/core/errors.ts'
+import { describeError, RialtoError } from '../../../runtime/core/errors.ts'
+import type { TradingScope } from '../../../runtime/core/journal.ts'
 import type { TradingState } from '../../../runtime/core/verdict.ts'
 import { sendOrder } from '../../api/client.ts'
 import { giveOrder } from '../../api/giveOrder.ts'
-import { findStranger, type TradingOrder } from '../../api/status.ts'
+import { findStranger, type OrderAnswer, StrangerError, type TradingOrder } from '../../api/status.ts'
+import type { ParsedConfigFile } from '../../config/configFile.ts'
 import { findDirectory } from '../../config/findDirectory.ts'
 import { type Environment, loadEnvironment } from '../../config/loadEnvironment.ts'
 import { findConfigFile, readConfigFile } from '../../config/readConfigFile.ts'
 import { holdDirectory } from '../../directory.ts'
 import { giveOwnerOrder } from '../../orders/ownerOrders.ts'
-import { openStore } from '../../store/openStore.ts'
+import { openStore, type Store } from '../../store/openStore.ts'
 import type { Terminal } from '../terminal.ts'
 import { scopeOf } from './scope.ts'
 
@@ -50,8 +52,8 @@ const scoped = (command: Command): Command =>
 
 /**
  * Two places are told: the folder's file of orders, which signer, protector and guards of this machine look at and
- * which needs neither database nor queue, and the journal, which all machines share. The running runtime owns the
- * embedded journal, so it is asked; without one the journal is opened here.
+ * which needs neither database nor queue nor anybody's answer, and the journal, which all machines share. Whoever stops
+ * something is heard before anything that could fail is asked; whoever lets go is heard when the journal has been.
  */
 async function order(terminal: Terminal, state: TradingState, options: Options): Promise<void> {
   const environment = loadEnvironment(process.env)
@@ -59,28 +61,101 @@ async function order(terminal: Terminal, state: TradingState, options: Options):
   const scope = scopeOf(options)
   const reason = `ordered by ${process.env.USER ?? 'the owner'} on the command line`
   const given = { scope, state, reason }
-  // Whoever stops everything is heard before anything that could fail is asked.
-  if (scope === 'all' && state !== 'active') writeHere(directory, given)
-  const answer = await sendOrder(directory, given).catch((error: unknown) => onlyHere(error, given))
-  if (answer === null)
-    await writeOrder(given, { environment, directory, config: options.config }).catch((error: unknown) =>
-      onlyHere(error, given),
-    )
-  if (scope !== 'all' || state === 'active') writeHere(directory, given)
+  if (state !== 'active') writeHere(directory, given)
+  const told = await tellJournal(given, { environment, directory, config: options.config }).catch(
+    (error: unknown) => {
+      // Whoever mistypes a name must not believe that it is halted, nor find it halted one day.
+      if (error instanceof StrangerError && state !== 'active')
+        writeHere(directory, { ...given, state: 'active', reason: 'taken back: it named nobody' })
+      throw error
+    },
+  )
+  if (state === 'active') writeHere(directory, given)
   const { agent = null, account = null } = options
+  const agents = told.by === 'runtime' ? told.agents : null
   if (options.json === true)
     return terminal.out(
-      JSON.stringify({ agent, account, state, running: answer !== null, agents: answer?.agents ?? null }),
+      JSON.stringify({
+        agent,
+        account,
+        state,
+        running: told.by !== 'here',
+        answered: agents !== null,
+        agents,
+      }),
     )
-  const whom = agent ?? (account === null ? 'all agents' : `all agents on ${account}`)
-  terminal.out(
-    `${whom}: ${state}${answer !== null ? '' : ` (nothing runs on ${directory} now; it holds from the next start on)`}.`,
-  )
+  terminal.out(`${whom(scope)}: ${state}${EXPLAINED[told.by](directory)}.`)
   // The strictest order counts: one for all outlasts what one agent is told.
-  for (const { id, tradingState } of answer?.agents ?? [])
+  for (const { id, tradingState } of agents ?? [])
     if (account === null && (agent === null || agent === id) && tradingState !== state)
       terminal.out(`${id} is still ${tradingState}, by another order: rialto resume takes all of them back.`)
 }
+
+/** @example whom({ agent: 'guardian' }) // 'guardian' */
+const whom = (scope: TradingScope): string =>
+  scope === 'all' ? 'all agents' : 'agent' in scope ? scope.agent : `all agents on ${scope.account}`
+
+/** Who wrote an order into the journal; `nobody`: it is another process's alone, which does not answer. */
+type Told =
+  | { readonly by: 'runtime'; readonly agents: OrderAnswer['agents'] }
+  | { readonly by: 'here' | 'beside' | 'nobody' }
+
+const EXPLAINED: Readonly<Record<Told['by'], (directory: string) => string>> = {
+  runtime: () => '',
+  here: (directory) => ` (nothing runs on ${directory} now; it holds from the next start on)`,
+  beside: () => ' (the runtime could not be told; the journal was, beside it)',
+  nobody: () =>
+    ' (the runtime could not be told; signer and protector obey all the same, and so does it once it goes on)',
+}
+
+/**
+ * Tells the journal. The running runtime owns the embedded one, so it is asked; without one, or where the journal is a
+ * server and the runtime hangs, it is written here.
+ *
+ * An embedded journal whose runtime hangs is told nothing, and need not be: all who could act on it read the folder's
+ * file. That is so for an order that stops something; one that lets go has to be in the journal.
+ *
+ * @throws {StrangerError} when there is nobody of that name.
+ * @throws {RialtoError} `ORDER_ONLY_HERE` when others may not know of an order that stops something.
+ */
+async function tellJournal(given: TradingOrder, place: Place): Promise<Told> {
+  let silence: unknown = null
+  try {
+    const answer = await sendOrder(place.directory, given)
+    if (answer !== null) return { by: 'runtime', agents: answer.agents }
+  } catch (error) {
+    if (error instanceof StrangerError) throw error
+    silence = error
+  }
+  try {
+    const file = place.config ?? findConfigFile()
+    // Only who halts everything can do without: the others have to know the agents by name.
+    const isNeeded = given.scope !== 'all' || given.state === 'active'
+    const content = file === null && !isNeeded ? null : (await readConfigFile(file ?? undefined)).content
+    const url = place.environment.databaseUrl ?? content?.store?.databaseUrl
+    if (silence !== null && url === undefined) {
+      if (given.state === 'active') throw silence
+      return { by: 'nobody' }
+    }
+    await writeOrder(given, { directory: place.directory, content, url })
+    return { by: silence === null ? 'here' : 'beside' }
+  } catch (error) {
+    if (error instanceof StrangerError || given.state === 'active') throw error
+    throw new RialtoError(
+      'ORDER_ONLY_HERE',
+      `${capital(whom(given.scope))}: ${given.state} for all that runs on ${place.directory}, but the journal could not be told: ${describeError(error)}`,
+      { fix: 'Workers on other machines do not know: stop them, or say it again when the journal answers.' },
+    )
+  }
+}
+
+type Place = {
+  readonly environment: Environment
+  readonly directory: string
+  readonly config: string | undefined
+}
+
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
 
 /** Nothing may ever have been started in the folder. */
 function writeHere(directory: string, given: TradingOrder): void {
@@ -88,29 +163,23 @@ function writeHere(directory: string, given: TradingOrder): void {
   giveOwnerOrder(directory, given)
 }
 
-/** What the journal could not be told holds on this machine all the same, if it was to stop everything. */
-function onlyHere(error: unknown, { scope, state }: TradingOrder): never {
-  if (scope !== 'all' || state === 'active') throw error
-  throw new RialtoError(
-    'ORDER_ONLY_HERE',
-    `All agents on this machine are ${state}, but the journal could not be told: ${describeError(error)}`,
-    { fix: 'Workers on other machines do not know: stop them, or say it again when the journal answers.' },
-  )
-}
-
-/** Writes the order into the journal that the next start will open: the configuration may name it. */
+/**
+ * Writes the order into the journal that the next start will open: the configuration may name it.
+ *
+ * @throws {StrangerError} when the configuration and the keystore know nobody of that name.
+ */
 async function writeOrder(
   given: TradingOrder,
   {
-    environment,
     directory,
-    config,
-  }: { readonly environment: Environment; readonly directory: string; readonly config: string | undefined },
+    content,
+    url,
+  }: {
+    readonly directory: string
+    readonly content: ParsedConfigFile | null
+    readonly url: string | undefined
+  },
 ): Promise<void> {
-  const file = config ?? findConfigFile()
-  // Only who halts everything can do without: the others have to know the agents by name.
-  const isNeeded = given.scope !== 'all' || given.state === 'active'
-  const content = file === null && !isNeeded ? null : (await readConfigFile(file ?? undefined)).content
   const known = {
     agents: content?.agents.map(({ id }) => id) ?? [],
     accounts: [
@@ -121,19 +190,22 @@ async function writeOrder(
     ],
   }
   const stranger = content === null ? null : findStranger(given.scope, known)
-  if (stranger !== null) throw new InvalidInputError(stranger)
-  const url = environment.databaseUrl ?? content?.store?.databaseUrl
+  if (stranger !== null) throw new StrangerError(stranger)
+  if (url !== undefined) return write(await openStore({ url }))
   // A disk that is nearly full must not keep anybody from halting an agent.
   const folder = await holdDirectory(directory, 0)
   try {
-    const store = await openStore(url === undefined ? { directory: folder.path } : { url })
+    await write(await openStore({ directory: folder.path }))
+  } finally {
+    folder.release()
+  }
+
+  async function write(store: Store): Promise<void> {
     try {
       await giveOrder(store.journals, given, known)
     } finally {
       await store.close()
     }
-  } finally {
-    folder.release()
   }
 }
 
