@@ -3,6 +3,7 @@ import type { Journal } from '../../runtime/core/journal.ts'
 import type { Chain, Signer } from '../../runtime/core/ports.ts'
 import type { BlockRef } from '../../runtime/core/snapshot.ts'
 import { usd } from '../../runtime/core/units.ts'
+import type { TradingState } from '../../runtime/core/verdict.ts'
 import type { Invariant } from './invariants.ts'
 import type { Defect } from './simulateSeed.ts'
 
@@ -85,6 +86,9 @@ export const mutants: readonly Mutant[] = [
         changed<Journal>(journal, {
           history: async (...args) => ({ ...(await journal.history(...args)), spent: usd(0n) }),
         }),
+      // Whoever asks people first, or acts below a high floor, does too little to come near a cap.
+      parts: { hasApprovers: false, graceBlocks: null, isPrivate: false },
+      needs: ['price falls'],
     },
   },
   {
@@ -115,6 +119,52 @@ export const mutants: readonly Mutant[] = [
               request.attemptId.endsWith('.1') ? request : { ...request, nonce: request.nonce + 1n },
             ),
         }),
+    },
+  },
+  {
+    name: 'orders that are read once and remembered',
+    breaks: "nothing is signed against the owner's orders",
+    defect: {
+      orders: (orders) => {
+        let known: TradingState | undefined
+        return {
+          ...orders,
+          stateFor(target) {
+            known ??= orders.stateFor(target)
+            return known
+          },
+        }
+      },
+      journal: (journal) => changed<Journal>(journal, { tradingState: async () => 'active' }),
+      needs: ['halt', 'halt --reduce-only'],
+    },
+  },
+  {
+    name: 'approvals that are asked for by no part of the product',
+    breaks: 'nothing that needs a person is signed without one',
+    defect: {
+      policy: (policy) => ({
+        ...policy,
+        mode: 'execute',
+        approvals: { ...policy.approvals, personAbove: null },
+      }),
+      parts: { hasApprovers: true },
+    },
+  },
+  {
+    name: 'a protector that acts as soon as it sees danger',
+    breaks: 'the protector leaves time to whoever thinks',
+    defect: { graceBlocks: () => 0n, parts: { graceBlocks: 3n }, needs: ['price falls'] },
+  },
+  {
+    name: 'blocks of privacy that are taken for seconds',
+    breaks: 'bytes stay private as long as the policy says',
+    defect: {
+      policy: ({ submission, ...policy }) => ({
+        ...policy,
+        submission: { ...submission, publicAfterBlocks: submission.publicAfterBlocks === null ? null : 0 },
+      }),
+      parts: { isPrivate: true },
     },
   },
 ]

@@ -2,18 +2,25 @@ import { type AttemptStatus, isOpen, mayMove } from '../../runtime/core/attempts
 import type { Hash } from '../../runtime/core/ids.ts'
 import { isRiskReducing } from '../../runtime/core/intent.ts'
 import type { AttemptRecord, IntentRecord, Journal } from '../../runtime/core/journal.ts'
+import type { SubmissionRoute } from '../../runtime/core/ports.ts'
 import type { Policy } from '../../runtime/guards/policy.ts'
 import { WETH } from '../../runtime/protocols/sampleSnapshot.fixture.ts'
 import { nonceIn, priceIn } from '../twins/chain/marketState.ts'
 import type { MemoryChain } from '../twins/memoryChain.ts'
+import type { Approvers } from './approvers.ts'
 import type { JournalHost } from './journalHost.ts'
 import { ACCOUNT } from './scene.ts'
+import { createSignatureChecks } from './signatures.ts'
 import type { SignerHost } from './signerHost.ts'
 
 /** What must hold, whatever happens. */
 export const invariants = [
   'mined per intent is at most one',
   'an intent has signatures on one nonce only',
+  "nothing is signed against the owner's orders",
+  'nothing that needs a person is signed without one',
+  'the protector leaves time to whoever thinks',
+  'bytes stay private as long as the policy says',
   'spent stays under the cap',
   'bytes are recorded before they are sent',
   'attempts move along the arrows of the state machine only',
@@ -30,8 +37,8 @@ export type Monitor = {
   afterWrite(): Promise<void>
   /** The journal was thrown back: what it says now is where it goes on from. */
   afterThrowBack(): Promise<void>
-  /** Bytes reach a node. */
-  onSend(raw: Hash): void
+  /** Bytes reach a node or a relay, from the protector or from an engine. */
+  onSend(hash: Hash, route: SubmissionRoute, from: 'protector' | 'engine'): void
   /** A block came, or a reorganisation. */
   onChain(): Promise<void>
   /** What is still wrong when everything should have come to rest; empty when all is well. */
@@ -45,38 +52,28 @@ export type MonitorParameters = {
   readonly journal: JournalHost
   readonly signer: SignerHost
   readonly policy: Policy
+  readonly approvers: Approvers
+  readonly graceBlocks: bigint | null
   readonly now: () => number
 }
 
 const KEPT = 5
 
-export function createMonitor({ chain, journal: host, signer, policy, now }: MonitorParameters): Monitor {
+export function createMonitor(parameters: MonitorParameters): Monitor {
+  const { chain, journal: host, signer, policy, now } = parameters
   let statuses = new Map<string, AttemptStatus>()
   const arrows = new Map<string, number>()
   /** Hashes of bytes that the journal had at some time. */
   const recorded = new Set<Hash>()
   const violations: Violation[] = []
   const told = new Set<string>()
-  let signatures = 0
-  const nonceOfIntent = new Map<string, bigint>()
-
   const violate = (invariant: Invariant, what: string) => {
     if (told.has(`${invariant}${what}`) || violations.length >= KEPT) return
     told.add(`${invariant}${what}`)
     violations.push({ invariant, what, at: now() })
   }
 
-  function checkSignatures(): void {
-    for (; signatures < signer.signed.length; signatures++) {
-      const record = signer.signed[signatures]
-      if (record === undefined) continue
-      const { intentId } = record.plan
-      const known = nonceOfIntent.get(intentId)
-      if (known !== undefined && known !== record.nonce)
-        violate('an intent has signatures on one nonce only', `${intentId} on ${known} and ${record.nonce}`)
-      nonceOfIntent.set(intentId, record.nonce)
-    }
-  }
+  const signatures = createSignatureChecks({ ...parameters, violate })
 
   /** Own transactions on the chain as it is now. */
   function ownMined() {
@@ -133,7 +130,7 @@ export function createMonitor({ chain, journal: host, signer, policy, now }: Mon
     violations,
     arrows,
     async afterWrite() {
-      checkSignatures()
+      signatures.checkNew()
       const current = await statusesNow()
       for (const [id, to] of current) {
         const from = statuses.get(id) ?? null
@@ -147,13 +144,17 @@ export function createMonitor({ chain, journal: host, signer, policy, now }: Mon
     async afterThrowBack() {
       statuses = await statusesNow()
     },
-    onSend(hash) {
-      checkSignatures()
-      if (!signer.signed.some((record) => record.hash === hash) || !recorded.has(hash))
+    onSend(hash, route, from) {
+      signatures.checkNew()
+      signatures.checkSent(hash, route)
+      const isSigned = signer.signed.some((record) => record.hash === hash)
+      // The protector has no journal: the signer's ledger is its record.
+      if (!isSigned || (from === 'engine' && !recorded.has(hash)))
         violate('bytes are recorded before they are sent', hash)
     },
     async onChain() {
-      checkSignatures()
+      signatures.remember()
+      signatures.checkNew()
       const mined = ownMined()
       checkOnce(mined)
       await checkSpent(host.journal, mined)
@@ -212,7 +213,8 @@ export function createMonitor({ chain, journal: host, signer, policy, now }: Mon
         invariant: 'no nonce gap is left',
         what: `the chain counts ${counted}, the journal ${next}`,
       })
-    for (const { host: name, pool } of chain.nodes)
+    const pools = [{ host: 'the relay', pool: chain.hidden }, ...chain.nodes]
+    for (const { host: name, pool } of pools)
       for (const { nonce, hash, from } of pool.all())
         if (from === ACCOUNT)
           wrong.push({ invariant: 'no nonce gap is left', what: `${hash} on ${nonce} waits at ${name}` })

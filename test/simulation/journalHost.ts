@@ -1,5 +1,6 @@
 import type { Hash } from '../../runtime/core/ids.ts'
-import type { Journal } from '../../runtime/core/journal.ts'
+import type { Journal, JournalStore, TradingScope } from '../../runtime/core/journal.ts'
+import type { TradingState } from '../../runtime/core/verdict.ts'
 import { memoryJournals } from '../twins/memoryJournal.ts'
 
 /** The methods that change nothing. */
@@ -29,6 +30,8 @@ export type JournalHost = {
   readonly port: Journal
   /** The journal itself, to look at. */
   readonly journal: Journal
+  /** Writes an order of the owner, as the command line does. */
+  setTradingState(scope: TradingScope, state: TradingState): Promise<void>
   /** How many writes it has had. */
   readonly writes: number
   /** Loses the last writes, as a database does that never synced them. */
@@ -46,28 +49,36 @@ export async function createJournalHost(
   wrap: (journal: Journal) => Journal = (journal) => journal,
 ): Promise<JournalHost> {
   let log: Write[] = []
-  const open = async (clock: () => number) =>
-    wrap(await memoryJournals({ now: clock }).open(chainId, genesisHash))
-  let journal = await open(now)
-  const call = (target: Journal, method: string, args: readonly unknown[]): Promise<unknown> =>
-    Reflect.apply(Reflect.get(target, method), target, args)
-
-  const port = new Proxy({} as Journal, {
-    get(_, key) {
-      if (typeof key !== 'string' || key === 'then') return undefined
-      const member = Reflect.get(journal, key)
-      if (typeof member !== 'function') return member
-      return (...args: unknown[]) => {
-        if (!READS.has(key)) log.push({ method: key, args, at: now() })
-        return call(journal, key, args)
-      }
-    },
-  })
+  const open = async (clock: () => number): Promise<Opened> => {
+    const store = memoryJournals({ now: clock })
+    return { store, journal: wrap(await store.open(chainId, genesisHash)) }
+  }
+  let opened = await open(now)
+  const call = ({ store, journal }: Opened, method: string, args: readonly unknown[]): Promise<unknown> =>
+    method === 'setTradingState'
+      ? Reflect.apply(store.setTradingState, store, args)
+      : Reflect.apply(Reflect.get(journal, method), journal, args)
+  const write = (method: string, args: readonly unknown[]) => {
+    log.push({ method, args, at: now() })
+    return call(opened, method, args)
+  }
+  // An object with methods of its own, as every journal is that somebody wraps.
+  const methods = Object.keys(opened.journal).map((key) => [
+    key,
+    typeof Reflect.get(opened.journal, key) !== 'function'
+      ? Reflect.get(opened.journal, key)
+      : READS.has(key)
+        ? (...args: unknown[]) => call(opened, key, args)
+        : (...args: unknown[]) => write(key, args),
+  ])
 
   return {
-    port,
+    port: Object.fromEntries(methods) as Journal,
     get journal() {
-      return journal
+      return opened.journal
+    },
+    async setTradingState(scope, state) {
+      await write('setTradingState', [scope, state, 'the owner'])
     },
     get writes() {
       return log.length
@@ -83,7 +94,9 @@ export async function createJournalHost(
         await call(again, method, args).catch(() => undefined)
       }
       isPast = false
-      journal = again
+      opened = again
     },
   }
 }
+
+type Opened = { readonly store: JournalStore; readonly journal: Journal }

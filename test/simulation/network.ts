@@ -63,7 +63,7 @@ export function createNetwork(random: Random, faults: FaultPlan, seed: string): 
   }
 
   const look = () => {
-    for (const { pool } of chain.nodes)
+    for (const pool of [chain.hidden, ...chain.nodes.map((node) => node.pool)])
       for (const one of pool.all()) if (one.from === ACCOUNT) seen.set(one.hash, one)
   }
 
@@ -190,7 +190,7 @@ export function createNetwork(random: Random, faults: FaultPlan, seed: string): 
     chain,
     hasFinality,
     forget(hash) {
-      for (const { pool } of chain.nodes) pool.remove(hash)
+      for (const pool of [chain.hidden, ...chain.nodes.map((node) => node.pool)]) pool.remove(hash)
     },
     async tick() {
       look()

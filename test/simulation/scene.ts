@@ -8,6 +8,7 @@ import { mulDiv, tokenAmount, wad } from '../../runtime/core/units.ts'
 import { type Policy, type PolicyFile, parsePolicy } from '../../runtime/guards/policy.ts'
 import { POOL, sampleBook, USDC, WETH } from '../../runtime/protocols/sampleSnapshot.fixture.ts'
 import { addBalance, type MarketState } from '../twins/chain/marketState.ts'
+import { approvers } from './approvers.ts'
 import type { Random } from './random.ts'
 
 export const book = sampleBook
@@ -44,13 +45,34 @@ export function setPrice(state: MarketState, asset: Address, answer: bigint, upd
   state.feeds.set(key, [...(state.feeds.get(key) ?? []), { answer, updatedAt }])
 }
 
+/** What of the product a seed has besides agents, queue, journal, signer and nodes. */
+export type Parts = {
+  /** Blocks under the hard floor before the protector acts; null where none runs. */
+  readonly graceBlocks: bigint | null
+  /** Whether people are asked about anything. */
+  readonly hasApprovers: boolean
+  readonly isPrivate: boolean
+}
+
+export const drawParts = (random: Random): Parts => ({
+  graceBlocks: random.chance(0.4) ? BigInt(random.between(0, 3)) : null,
+  hasApprovers: random.chance(0.25),
+  isPrivate: random.chance(0.3),
+})
+
+/** Where a position is in danger: with a protector soon enough that it has something to do. */
+const CLOSE = { floor: '1.02', trigger: '1.10', minAfter: '1.15', target: '1.40' } as const
+const FAR = { floor: '1.30', trigger: '1.32', minAfter: '1.33', target: '1.40' } as const
+
 /** A policy under which everything is used: small caps, few confirmations, quick replacements. */
-export function drawPolicy(random: Random, hasFinality: boolean): Policy {
+export function drawPolicy(random: Random, parts: Parts, hasFinality: boolean): Policy {
   const depths = [1, 1, 2, 3, hasFinality ? ('finalized' as const) : 4] as const
-  const rolling = random.pick([45, 60, 100, 500])
+  const rolling = random.pick([45, 45, 60, 500])
+  const rescues = rolling * random.pick([1, 1, 10])
+  const asks = random.pick(['mode', 'amount'] as const)
   const file: PolicyFile = {
     name: 'simulated',
-    mode: 'execute',
+    mode: parts.hasApprovers && asks === 'mode' ? 'propose' : 'execute',
     intents: ['supply', 'withdraw', 'borrow', 'repay', 'deleverage'],
     contracts: {
       'erc20:WETH': ['approve'],
@@ -64,11 +86,11 @@ export function drawPolicy(random: Random, hasFinality: boolean): Policy {
     spend: {
       perTransactionUsd: '45.00',
       rollingUsd: String(rolling),
-      windowSeconds: random.pick([120, 600, 86_400]),
+      windowSeconds: random.pick([120, 86_400, 86_400]),
     },
     slippage: { oracleBps: 100, poolBps: 100 },
     oracle: { maxAgeSeconds: 90_000, maxDeviationBps: 500, withoutReferencePool: [] },
-    healthFactor: { floor: '1.02', trigger: '1.10', minAfter: '1.15', target: '1.40' },
+    healthFactor: parts.graceBlocks === null ? CLOSE : random.pick([CLOSE, FAR, FAR]),
     gas: { maxFeeGwei: '150', maxCostUsd: '45.00' },
     cooldownSeconds: random.pick([0, 0, 0, 36]),
     drawdownStopBps: 9_000,
@@ -76,14 +98,21 @@ export function drawPolicy(random: Random, hasFinality: boolean): Policy {
     intentExpiryBlocks: 12,
     confirmations: random.pick(depths),
     replacement: { afterBlocks: random.between(1, 3), bumpBps: random.pick([1_000, 1_250, 3_000]) },
-    submission: { route: 'public', publicAfterBlocks: 'never' },
+    submission: parts.isPrivate
+      ? { route: 'private', publicAfterBlocks: random.pick(['never', 1, 2, 4]) }
+      : { route: 'public', publicAfterBlocks: 'never' },
     allowances: { WETH: '1000', USDC: '1000000', native: '50' },
     protector: 'none',
     maxDeviationBps: 5_000,
-    approvals: { personAboveUsd: 'none', owners: [], threshold: 1, expirySeconds: 3_600 },
+    approvals: {
+      personAboveUsd: parts.hasApprovers ? random.pick(['0.00', '5.00']) : 'none',
+      owners: parts.hasApprovers ? [...approvers] : [],
+      threshold: parts.hasApprovers ? random.between(1, 2) : 1,
+      expirySeconds: parts.hasApprovers ? random.pick([60, 120, 300]) : 3_600,
+    },
     graduation: 'none',
     riskReducing: {
-      spend: { perTransactionUsd: String(rolling), rollingUsd: String(rolling * random.pick([1, 2, 10])) },
+      spend: { perTransactionUsd: String(rolling), rollingUsd: String(rescues) },
       slippage: { oracleBps: 300, poolBps: 300 },
       oracle: { maxAgeSeconds: 90_000, maxDeviationBps: 1_000 },
       gas: { maxFeeGwei: '500', penaltyPartBps: 9_000 },

@@ -1,26 +1,29 @@
 import type { Hex } from 'viem'
-import type { ChainNode } from '../../infra/chain/quorum/chainNode.ts'
-import { composeChain } from '../../infra/chain/quorum/composeChain.ts'
-import { createHealth } from '../../infra/chain/quorum/health.ts'
-import { unlimited } from '../../infra/chain/quorum/limiter.ts'
-import type { Timer } from '../../infra/chain/quorum/timer.ts'
+import type { OwnerOrders } from '../../infra/orders/ownerOrders.ts'
+import { withOwnerOrders } from '../../infra/orders/withOwnerOrders.ts'
 import type { LedgerEntry } from '../../infra/signer/createSigner.ts'
 import type { SigningHistory } from '../../infra/signer/signingHistory.ts'
 import type { AgentId } from '../../runtime/core/ids.ts'
 import type { Journal } from '../../runtime/core/journal.ts'
-import type { Chain, Logger, Signer } from '../../runtime/core/ports.ts'
+import type { Chain, Logger, Signer, SubmissionRoute } from '../../runtime/core/ports.ts'
 import type { BlockRef } from '../../runtime/core/snapshot.ts'
+import type { Policy } from '../../runtime/guards/policy.ts'
+import { createApprovers } from './approvers.ts'
 import { startEngine } from './engine.ts'
 import { createFaultPlan, type Fault } from './faults.ts'
 import { createMonitor, type Violation } from './invariants.ts'
 import { createJournalHost } from './journalHost.ts'
 import { BLOCK_SECONDS, createNetwork } from './network.ts'
+import { createOwner } from './orders.ts'
 import { hashOfBytes, type Process, SignerAwayError, StoreAwayError, type Wires, wired } from './ports.ts'
+import { startProtector } from './protector.ts'
 import { createQueue } from './queue.ts'
 import { random as randomOf } from './random.ts'
-import { ACCOUNT, agents as agentsOf, book, drawPolicy } from './scene.ts'
-import { createScheduler, type Scheduler } from './scheduler.ts'
+import { createRelay } from './relay.ts'
+import { ACCOUNT, agents as agentsOf, book, drawParts, drawPolicy, type Parts } from './scene.ts'
+import { createScheduler } from './scheduler.ts'
 import { createSignerHost } from './signerHost.ts'
+import { asOneChain } from './view.ts'
 
 /** A defect that is put in on purpose, to see that it is found. */
 export type Defect = {
@@ -29,6 +32,14 @@ export type Defect = {
   readonly chain?: (chain: Chain) => Chain
   readonly remembers?: (ledger: readonly LedgerEntry[]) => readonly LedgerEntry[]
   readonly rules?: (history: SigningHistory) => SigningHistory
+  /** What signer, protector and runtime read of the owner's orders. */
+  readonly orders?: (orders: OwnerOrders) => OwnerOrders
+  /** What signer, protector and runtime make of the policy. */
+  readonly policy?: (policy: Policy) => Policy
+  /** How many blocks the protector takes its grace for. */
+  readonly graceBlocks?: (blocks: bigint) => bigint
+  /** Parts of the product that it takes to show. */
+  readonly parts?: Partial<Parts>
   /** Faults that it takes to show; the seed has them in any case. */
   readonly needs?: readonly Fault[]
 }
@@ -69,22 +80,40 @@ export async function simulateSeed(seed: number, options: SeedOptions = {}): Pro
   const scheduler = createScheduler(START, random.fork('order'), options.verbose === true)
   const network = createNetwork(random.fork('network'), faults, String(seed))
   const { chain } = network
-  const policy = drawPolicy(random.fork('policy'), network.hasFinality)
+  const parts: Parts = { ...drawParts(random.fork('parts')), ...defect.parts }
+  const { graceBlocks } = parts
+  /** As it was written, and as the product has it. */
+  const written = drawPolicy(random.fork('policy'), parts, network.hasFinality)
+  const policy = defect.policy?.(written) ?? written
   const journal = await createJournalHost(
     book.chainId,
     chain.genesis().hash,
     () => scheduler.now(),
     defect.journal,
   )
+  const owner = createOwner(random.fork('owner'), faults, journal)
+  const orders = defect.orders?.(owner.orders) ?? owner.orders
+  const approvers = createApprovers(random.fork('approvers'), faults, chain)
+  const relay = parts.isPrivate ? createRelay(random.fork('relay'), faults, chain) : null
   const signer = createSignerHost({
     book,
     account: ACCOUNT,
     policies: [policy],
     now: () => scheduler.now(),
+    orders,
+    inForce: owner.inForce,
     remembers: defect.remembers,
     rules: defect.rules,
   })
-  const monitor = createMonitor({ chain, journal, signer, policy, now: () => scheduler.now() - START })
+  const monitor = createMonitor({
+    chain,
+    journal,
+    signer,
+    policy: written,
+    approvers,
+    graceBlocks,
+    now: () => scheduler.now() - START,
+  })
   const queue = createQueue(scheduler, faults, random.fork('queue'))
   const world = random.fork('world')
   const shape = random.fork('shape')
@@ -107,9 +136,11 @@ export async function simulateSeed(seed: number, options: SeedOptions = {}): Pro
       if (port === 'signer' && scheduler.now() < down.signer) return new SignerAwayError()
       return null
     },
-    onArrival(port, method, args) {
+    onArrival(port, method, args, process) {
       calls += 1
-      if (port === 'chain' && method === 'sendRaw') monitor.onSend(hashOfBytes(args[0] as Hex))
+      if (port !== 'chain' || method !== 'sendRaw') return
+      const [raw, route = 'public'] = args as [Hex, SubmissionRoute?]
+      monitor.onSend(hashOfBytes(raw), route, isProtector(process) ? 'protector' : 'engine')
     },
     async onEffect(port, method) {
       if (port === 'journal' && WRITES.has(method)) await monitor.afterWrite()
@@ -136,20 +167,55 @@ export async function simulateSeed(seed: number, options: SeedOptions = {}): Pro
     const nodes = chain.nodes.map((node) =>
       wired(defect.chain?.(node.port) ?? node.port, 'chain', process, wires),
     )
+    const logger = loggerOf(process)
+    const shared = {
+      process,
+      scheduler,
+      chain: asOneChain(
+        nodes,
+        relay === null ? null : wired(relay.port, 'chain', process, wires),
+        scheduler,
+        logger,
+      ),
+      signer: wired(defect.signer?.(signer.port) ?? signer.port, 'signer', process, wires),
+      logger,
+      exit: (why: string) => kill(process, why),
+    }
+    if (isProtector(process)) startGuarding(shared)
+    else startDeciding(shared)
+  }
+
+  type Shared = Pick<Parameters<typeof startProtector>[0], 'process' | 'scheduler' | 'chain' | 'signer'> &
+    Pick<Parameters<typeof startProtector>[0], 'logger' | 'exit'>
+
+  function startGuarding(shared: Shared): void {
+    const grace = graceBlocks ?? 0n
+    startProtector({
+      ...shared,
+      policy,
+      graceBlocks: defect.graceBlocks?.(grace) ?? grace,
+      orders: () => orders.stateFor({ agent: 'rescuer', account: ACCOUNT }),
+      onDeed: (kind) => {
+        if (kind === 'acted') faults.count('protector acts')
+      },
+    })
+  }
+
+  function startDeciding({ process, chain, signer, logger, exit }: Shared): void {
     startEngine({
       process,
       agents,
       queue,
       scheduler,
-      exit: (why) => kill(process, why),
+      exit,
       wakes: (agent, block) => !faults.isOver && wakes(agent, block, isAwake),
       runtime: {
-        chain: asOneChain(nodes, scheduler),
-        journal: wired(journal.port, 'journal', process, wires),
-        signer: wired(defect.signer?.(signer.port) ?? signer.port, 'signer', process, wires),
-        logger: silent,
+        chain,
+        journal: wired(withOwnerOrders(journal.port, orders, logger), 'journal', process, wires),
+        signer,
+        logger,
         book,
-        clock: scheduler,
+        clock: { now: () => scheduler.now() },
         holder: process.name,
         blockSeconds: BigInt(BLOCK_SECONDS),
         analyseTimeout: 30 * SECOND,
@@ -159,10 +225,23 @@ export async function simulateSeed(seed: number, options: SeedOptions = {}): Pro
     })
   }
 
+  /** Errors are part of what happened. */
+  const loggerOf = ({ name }: Process): Logger => ({
+    ...silent,
+    error: (fields, message) =>
+      scheduler.note(`${name} ${message} ${'error' in fields ? String(fields.error) : ''}`.slice(0, 160)),
+  })
+
   async function strike(): Promise<void> {
     const alive = processes.filter(({ isAlive }) => isAlive)
     const later = () => scheduler.now() + world.between(1, 20) * SECOND
-    if (alive.length > 0 && faults.strikes('process killed')) kill(world.pick(alive), 'killed')
+    const engines = alive.filter((process) => !isProtector(process))
+    if (engines.length > 0 && faults.strikes('process killed')) kill(world.pick(engines), 'killed')
+    for (const process of alive.filter(isProtector)) {
+      if (faults.strikes('protector stalled'))
+        process.stalledUntil = scheduler.now() + world.between(10, 90) * SECOND
+      if (faults.strikes('protector killed')) kill(process, 'killed')
+    }
     if (faults.strikes('database restarted')) down.journal = later()
     if (faults.strikes('signer restarted')) {
       signer.restart()
@@ -182,13 +261,25 @@ export async function simulateSeed(seed: number, options: SeedOptions = {}): Pro
     await monitor.afterThrowBack()
   }
 
+  /** What people do at their terminals, which are of no use while the database is down. */
+  async function people(): Promise<void> {
+    const isDown = scheduler.now() < down.journal
+    const ordered = await owner.tick(isDown)
+    if (ordered !== null) scheduler.note(ordered)
+    if (!parts.hasApprovers || isDown) return
+    for (const line of await approvers.tick(journal.port)) scheduler.note(line)
+    await monitor.afterWrite()
+  }
+
   let calm = 0
   let still = 0
   async function block(): Promise<void> {
     if (Number(chain.head().number) >= STORM) faults.end()
+    relay?.tick()
     scheduler.note(await network.tick())
     await monitor.onChain()
     await strike()
+    await people()
     if (faults.isOver) {
       calm += 1
       const wrong = await monitor.atRest()
@@ -203,6 +294,7 @@ export async function simulateSeed(seed: number, options: SeedOptions = {}): Pro
 
   start('a')
   if (faults.strikes('two workers at once')) start('b')
+  if (graceBlocks !== null) start(PROTECTOR)
   scheduler.at(START + BLOCK_SECONDS * SECOND, block)
   await scheduler.run(() => isOver)
   const unrest = (await monitor.atRest()).map((one) => ({ ...one, at: scheduler.now() - START }))
@@ -219,6 +311,9 @@ export async function simulateSeed(seed: number, options: SeedOptions = {}): Pro
   }
 }
 
+const PROTECTOR = 'p'
+const isProtector = ({ name }: Process): boolean => name.startsWith(PROTECTOR)
+
 const WRITES: ReadonlySet<string> = new Set(['prepare', 'sign', 'adopt', 'advance', 'settle', 'supersede'])
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
@@ -226,41 +321,3 @@ const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 /** Agents do not wake on every block: which ones is in the block's own hash. */
 const wakes = (agent: AgentId, { hash }: BlockRef, often: number): boolean =>
   randomOf(`${agent}/${hash}`).chance(often)
-
-/** Several nodes are one chain by the rules of the real quorum, in virtual time. */
-function asOneChain(nodes: readonly Chain[], scheduler: Scheduler): Chain {
-  const [only] = nodes
-  if (nodes.length === 1 && only !== undefined) return only
-  const timer: Timer = {
-    now: () => scheduler.now(),
-    sleep: (milliseconds, signal) =>
-      new Promise((resolve) => {
-        scheduler.at(scheduler.now() + milliseconds, resolve)
-        signal?.addEventListener('abort', () => resolve(), { once: true })
-      }),
-  }
-  return composeChain({
-    nodes: nodes.map((node, index) => chainNode(`node-${index}`, node, timer)),
-    quorum: Math.floor(nodes.length / 2) + 1,
-    chainId: book.chainId,
-    privateRoute: null,
-    logger: silent,
-    timer,
-  })
-}
-
-/** A node that was found fit before; its port is a twin's. */
-function chainNode(host: string, chain: Chain, timer: Timer): ChainNode {
-  const health = createHealth(timer)
-  return {
-    host,
-    chain,
-    health,
-    limiter: unlimited,
-    state: () => 'healthy',
-    trouble: () => null,
-    simulates: () => true,
-    prove: async () => undefined,
-    upkeep: async () => undefined,
-  }
-}

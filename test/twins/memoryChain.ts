@@ -71,6 +71,8 @@ export type ReorgOptions = Pick<MineOptions, 'spoils' | 'change' | 'reaches'> & 
 export type MemoryChain = {
   readonly chainId: number
   readonly nodes: readonly MemoryNode[]
+  /** What a private route holds: no node has it before it is mined. */
+  readonly hidden: Pool
   /** The network's head. */
   head(): Block
   genesis(): Block
@@ -284,6 +286,7 @@ export function memoryChain(options: MemoryChainOptions): MemoryChain {
   return {
     chainId,
     nodes,
+    hidden,
     read,
     head: () => head,
     genesis: () => genesis,
