@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { BaseCheckpointSaver } from '@langchain/langgraph'
+import type { Address } from 'viem'
 import type { LendingGuardianOptions } from '../agents/lending-guardian/index.ts'
 import type { AddressBook } from '../runtime/core/addressBook.ts'
 import type { Agent } from '../runtime/core/agent.ts'
@@ -139,6 +140,8 @@ export type EngineOptions = {
   readonly agents: readonly { readonly agent: Agent; readonly policy: Policy }[]
   /** How agents whose account is a Safe act for it. */
   readonly routes?: ReadonlyMap<AgentId, RolesRoute>
+  /** By whose key their protectors do. */
+  readonly protectors?: ReadonlyMap<AgentId, Address>
   /**
    * Whether agents begin on the strictest step of their policies and rise, as they do on a chain that is there already;
    * else the whole policy holds from the first block, as it does in a world.
@@ -182,6 +185,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     explainRevert: decodeRevert,
     policyOf: standings.policyOf,
     routeOf: (agent) => options.routes?.get(agent) ?? null,
+    protectorOf: (agent) => options.protectors?.get(agent) ?? null,
   }
   const live = await startLive({
     runtime,

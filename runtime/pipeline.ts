@@ -25,7 +25,7 @@ import { adoptLedger } from './stages/nonce/adoptLedger.ts'
 import { fillGaps } from './stages/nonce/fillGaps.ts'
 import { type Nonces, readNonces } from './stages/nonce/readNonces.ts'
 import { observe } from './stages/observe.ts'
-import { actorOf, agentsOf, ownerOf } from './stages/owner.ts'
+import { actorOf, agentsOf, isProtectors, ownerOf } from './stages/owner.ts'
 import { propose } from './stages/propose.ts'
 import { reconcile } from './stages/reconcile.ts'
 import type { Runtime } from './stages/runtime.ts'
@@ -234,7 +234,7 @@ async function straighten(
  * What goes wrong with one of these holds up none of the others.
  *
  * @param agents of the runtime
- * @param account whose nonces these are (`actorOf`)
+ * @param account whose nonces these are (`sendersOf`)
  */
 export async function settle(
   runtime: Runtime,
@@ -265,7 +265,8 @@ export async function settle(
       if (nonces === null) return
       // With nothing in flight nothing can have changed since.
       const now = nonces.open.length === 0 ? nonces : await readNonces(runtime, account, head)
-      await fillGaps(runtime, own, now, head)
+      // A protector takes the lowest nonce that is free, so it leaves no gap; and nothing else is signed by its key.
+      if (!isProtectors(runtime, agents, account)) await fillGaps(runtime, own, now, head)
       await noticeStrangers(runtime, now, head)
     },
   ])
@@ -295,6 +296,9 @@ async function follow(
   } else if (seen.kind === 'mined') {
     if (await isDeep(runtime, policy, seen.receipt.block, head))
       await reconcile(runtime, agent, policy, seen.attempt, seen.receipt, head)
+  } else if (isProtectors(runtime, agents, slot[0].account)) {
+    // It outbids itself for as long as there is something to rescue. What came too late could only revert.
+    if (slot.some(({ plan }) => head.number < plan.lastValidBlock)) await resend(runtime, policy, slot, head)
   } else {
     const replacement = await replaceIfStuck(runtime, agent, slot, head)
     if (replacement === null || replacement.status === 'dropped') await resend(runtime, policy, slot, head)

@@ -22,6 +22,9 @@ export type Guarded = {
 export const isUnprotected = (config: AgentConfig): boolean =>
   guards(config) && config.safe !== null && memberOf(config) === null
 
+/** Whether an agent guards a position and may act, so that a protector stands behind it. */
+export const isProtected = (config: AgentConfig): boolean => guards(config) && !isUnprotected(config)
+
 /**
  * The positions of agents that guard one and may act. An account of the agent's own key is the one whose key carries the
  * agent's name; of a Safe it is the protector's own key that is looked for.
@@ -29,7 +32,7 @@ export const isUnprotected = (config: AgentConfig): boolean =>
  * @throws {InvalidInputError} when there is none to protect, or `NO_KEY` for a key that is missing, saying what to do.
  */
 export function findGuarded({ agents, directory }: Pick<Config, 'agents' | 'directory'>): readonly Guarded[] {
-  const guardians = agents.filter((config) => guards(config) && !isUnprotected(config))
+  const guardians = agents.filter(isProtected)
   if (guardians.length === 0)
     throw new InvalidInputError('No agent of the configuration guards a position and may act.', {
       fix: 'Add a lending-guardian whose policy and mode are "execute"; for a Safe its policy reserves something in protector.',

@@ -18,7 +18,7 @@ export type ProtectorMember = {
  * Who protects an agent's Safe.
  *
  * @returns null where nobody does by a key of its own: the account is no Safe, there is no position to guard, or the
- * policy reserves nothing or does not let its agent act
+ * policy reserves nothing
  * @example memberOf(guardian)?.label // 'guardian-protector'
  */
 export function memberOf({

@@ -1,4 +1,4 @@
-import { type Address, isAddressEqual, parseAbi } from 'viem'
+import { type Address, getAddress, parseAbi } from 'viem'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
 import type { BlockRef } from '../../runtime/core/snapshot.ts'
 import { contractName } from '../../runtime/protocols/contracts.ts'
@@ -6,7 +6,7 @@ import { erc20ReadsAbi } from '../../runtime/protocols/erc20/abi.ts'
 import { WrongChainError } from '../chain/errors.ts'
 import type { Rpc } from '../chain/rpc.ts'
 import { parseAnswer, quantity } from '../chain/wire.ts'
-import { compareRole, compareSafe, type Difference, namesOf } from './compareRole.ts'
+import { compareProtectorRole, compareRole, compareSafe, type Difference, namesOf } from './compareRole.ts'
 import { type RoleState, readRole } from './readRole.ts'
 import { readSafe, type SafeState } from './readSafe.ts'
 import type { Role } from './role.ts'
@@ -16,6 +16,8 @@ import { openStateReader, type StateReader } from './stateReader.ts'
 export type RoleCheck = {
   readonly block: BlockRef
   readonly role: RoleState
+  /** Null where no protector's role was looked at. */
+  readonly protector: RoleState | null
   readonly safe: SafeState
   /** Empty: what is on-chain is what the policy says. */
   readonly differences: readonly Difference[]
@@ -26,6 +28,8 @@ export type RoleCheck = {
 export type CheckRoleParameters = {
   readonly rpc: Rpc
   readonly role: Role
+  /** The role of the Safe's protector on the same modifier. */
+  readonly protector?: Role | null
   readonly book: AddressBook
   /** The block in which the modifier was made, for nodes that serve logs in pieces and no old state. */
   readonly firstBlock?: bigint | null
@@ -36,8 +40,8 @@ const debtTokenAbi = parseAbi([
 ])
 
 /**
- * Compares a role with the chain, at its newest block: every condition, allowance and member of the modifier, and every
- * way around it that Safe, modules, handlers and standing allowances leave open.
+ * Compares a role, and its protector's, with the chain, at its newest block: every condition, allowance and member of the
+ * modifier, and every way around it that Safe, modules, handlers and standing allowances leave open.
  *
  * What it proves, it proves of one node's word: names of what was ever granted come from its logs, and everything
  * they and the policy name is read from its storage at one block.
@@ -48,27 +52,48 @@ const debtTokenAbi = parseAbi([
  * @example (await checkRole({ rpc, role, book })).differences.map(({ line }) => line) // []
  */
 export async function checkRole(parameters: CheckRoleParameters): Promise<RoleCheck> {
-  const { rpc, role, book, firstBlock = null } = parameters
+  const { rpc, role, protector = null, book, firstBlock = null } = parameters
   const { account } = role
   const chainId = parseAnswer(quantity, await rpc.call('eth_chainId', []), 'eth_chainId', rpc.host)
   if (chainId !== BigInt(role.chainId)) throw new WrongChainError(rpc.host, role.chainId, Number(chainId))
 
   const reader = await openStateReader(rpc)
-  const state = await readRole(reader, account, { firstBlock, ...namesOf(role) })
+  const read = (of: Role) => readRole(reader, of.account, { firstBlock, ...namesOf(of) })
+  const state = await read(role)
+  const second = protector === null ? null : await read(protector)
   const safe = await readSafe(reader, account.safe)
   // Whoever is to be a member counts as one: a way around the role is none the better for being there first.
-  const members =
-    account.sender === null ||
-    state.members.some((member) => isAddressEqual(member, account.sender ?? member))
-      ? state.members
-      : [...state.members, account.sender]
-  const differences = [
+  const members = addressesOf([
+    ...state.members,
+    account.sender,
+    ...(second?.members ?? []),
+    protector?.account.sender ?? null,
+  ])
+  const differences = mendedOnce([
     ...compareRole({ role, book, state }),
+    ...(protector === null || second === null
+      ? []
+      : compareProtectorRole({ role: protector, book, state: second })),
     ...compareSafe(role, safe, members),
     ...(await standing(reader, account.safe, members, book)),
-  ]
-  return { block: reader.block, role: state, safe, differences, notes: notesOf(role, state, safe) }
+  ])
+  return {
+    ...{ block: reader.block, role: state, protector: second, safe, differences },
+    notes: notesOf(role, state, safe),
+  }
 }
+
+/** Each once. */
+const addressesOf = (all: readonly (Address | null)[]): readonly Address[] => [
+  ...new Set(all.flatMap((address) => (address === null ? [] : [getAddress(address)]))),
+]
+
+/** Two roles can want the very same of the owner: that whoever has both leaves one. */
+const mendedOnce = (differences: readonly Difference[]): readonly Difference[] =>
+  differences.filter(
+    ({ change }, index) =>
+      change === null || differences.findIndex((other) => other.change?.data === change.data) === index,
+  )
 
 /** What members may take of the Safe by themselves, by an allowance or a delegation of credit that it once gave. */
 async function standing(

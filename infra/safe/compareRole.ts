@@ -73,6 +73,20 @@ export const namesOf = (role: Role) => ({
 export function* compareRole(compared: Compared): Generator<Difference> {
   yield* compareModifier(compared)
   yield* compareUnwrappers(compared)
+  yield* compareLimits(compared)
+}
+
+/** As {@link compareRole}, of a second role on the same modifier: what it alone allows, and to whom. */
+export function* compareProtectorRole(compared: Compared): Generator<Difference> {
+  for (const { code, line, change } of compareLimits(compared))
+    yield {
+      code,
+      line: `The protector's role: ${line}`,
+      change: change === null ? null : { ...change, words: `the protector's role: ${change.words}` },
+    }
+}
+
+function* compareLimits(compared: Compared): Generator<Difference> {
   yield* excess(compared)
   yield* compareAllowances(compared)
   yield* compareFunctions(compared)
@@ -267,10 +281,12 @@ function* compareMembers({ role, state }: Compared): Generator<Difference> {
       [member, [roleKey], [isMember]],
       isMember ? `make ${member} a member of the role` : `end the membership of ${member}`,
     )
+  const isEmpty = role.targets.length === 0
   for (const member of state.members) {
-    if (sender === null || isAddressEqual(sender, member)) continue
+    if (!isEmpty && (sender === null || isAddressEqual(sender, member))) continue
     yield { code: 'MEMBER', line: `${member} is a member of the role`, change: assign(member, false) }
   }
+  if (isEmpty) return
   if (sender === null) {
     if (state.members.length === 0)
       yield { code: 'MEMBER', line: 'Nobody is a member of the role', change: null }

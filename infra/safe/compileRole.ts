@@ -296,7 +296,26 @@ const parameterOf = (parameter: AbiParameter): RoleParameter => ({
  */
 export function compileRole(policy: Policy, book: AddressBook, account: SafeAccount): Role {
   assertPolicyFits(policy, book)
-  const limits = amountsOf(policy, book)
+  return roleOf(policy, book, account, ['allowances'])
+}
+
+/**
+ * The role of a Safe's protector, by the limits that `protectorPolicy` derives: the functions of a rescue, and counters
+ * of their own, since their keys are made of the role's.
+ *
+ * @param policy derived, of a policy that fits the book; null where nothing is reserved, and then nobody may be in it
+ * @throws {PolicyError} as {@link compileRole} does.
+ * @example compileProtectorRole(protectorPolicy(policy), book, { ...account, roleKey, sender: protector }).allowances
+ */
+export function compileProtectorRole(policy: Policy | null, book: AddressBook, account: SafeAccount): Role {
+  if (policy !== null) return roleOf(policy, book, account, ['protector', 'allowances'])
+  const nothing = { name: 'none', version: 'none' }
+  return { chainId: book.chainId, account, policy: nothing, targets: [], allowances: [], period: 0 }
+}
+
+/** @param at where in the policy file the allowances are */
+function roleOf(policy: Policy, book: AddressBook, account: SafeAccount, at: readonly string[]): Role {
+  const limits = amountsOf(policy, book, at)
   const taken = new Map<Hex, RoleAllowance>()
   const context: Context = {
     policy,
@@ -341,12 +360,16 @@ function functionsOf(contract: string, context: Context): readonly RoleFunction[
 }
 
 /** The policy's allowances in smallest units, by symbol. `native` is gas, which the sender pays and no modifier sees. */
-function amountsOf(policy: Policy, book: AddressBook): ReadonlyMap<string, TokenAmount> {
+function amountsOf(
+  policy: Policy,
+  book: AddressBook,
+  at: readonly string[],
+): ReadonlyMap<string, TokenAmount> {
   const amounts = new Map<string, TokenAmount>()
   for (const [symbol, text] of Object.entries(policy.allowances)) {
     if (symbol === 'native') continue
     const refuse = (message: string): never => {
-      throw new PolicyError([{ path: ['allowances', symbol], message }])
+      throw new PolicyError([{ path: [...at, symbol], message }])
     }
     const token = book.tokens.find((each) => each.symbol === symbol)
     if (token === undefined)

@@ -1,7 +1,7 @@
 import { formatEther } from 'viem'
 import { formatUsd } from '../../runtime/core/units.ts'
 import { describeAmount, describeSeconds } from './describeRole.ts'
-import type { LossyWay, Risk, ThiefOfKey, ThiefOfRole } from './explainRisk.ts'
+import type { LossyWay, Risk, ThiefOfKey, ThiefOfProtector, ThiefOfRole } from './explainRisk.ts'
 
 const words: Readonly<Record<LossyWay, string>> = {
   swap: 'swaps at no minimum',
@@ -18,7 +18,7 @@ const words: Readonly<Record<LossyWay, string>> = {
  */
 export function describeRisk(
   name: string,
-  { account, policy, thief }: Risk,
+  { account, policy, thief, protector }: Risk,
   money: (usd8: string) => string,
 ): readonly string[] {
   const dollars = (value: bigint) => `$${money(formatUsd(value))}`
@@ -28,11 +28,12 @@ export function describeRisk(
       ? [`  ${name} (observe) signs nothing, so by its policy it loses nothing.`]
       : [
           `  ${name} (${policy.mode}) may lose at most ${dollars(policy.ordinary)} in ${window} by its policy,`,
-          `    ${dollars(policy.riskReducing)} when that reduces risk: ${dollars(policy.perDay)} in any 24 h.`,
+          `    ${dollars(policy.riskReducing)} when that reduces risk${policy.reserve === null ? '' : `, and its protector ${dollars(policy.reserve)} more`}: ${dollars(policy.perDay)} in any 24 h.`,
         ]
   const of = account ?? 'its account'
-  const stolen = thief.holds === 'key' ? key(of, thief, dollars) : role(of, thief, dollars)
-  return [...byPolicy, ...stolen.map((line) => `    ${line}`)]
+  const stolen = thief.holds === 'key' ? key(of, thief, dollars) : role('its key', of, thief, dollars)
+  const unlocked = protector === null ? [] : ofProtector(of, protector, dollars)
+  return [...byPolicy, ...[...stolen, ...unlocked, ...notInThis(thief)].map((line) => `    ${line}`)]
 }
 
 type Dollars = (value: bigint) => string
@@ -46,12 +47,30 @@ function key(account: string, { equity, borrowable, gas }: ThiefOfKey, dollars: 
   ]
 }
 
-function role(account: string, thief: ThiefOfRole, dollars: Dollars): readonly string[] {
+const notInThis = ({ holds }: Risk['thief']): readonly string[] =>
+  holds === 'key'
+    ? []
+    : ['Prices that move, interest, and tokens that the address book does not know are not in this.']
+
+function ofProtector(
+  account: string,
+  { thief, both }: ThiefOfProtector,
+  dollars: Dollars,
+): readonly string[] {
+  return [
+    ...role("its protector's key", account, thief, dollars),
+    both === null
+      ? 'A thief of both keys could take both together.'
+      : `A thief of both keys could take at most ${dollars(both)} in any 24 h, and both senders' coins.`,
+  ]
+}
+
+function role(of: string, account: string, thief: ThiefOfRole, dollars: Dollars): readonly string[] {
   const { tokens, borrows, most, equity, tokensPerDay, penalty, gas, fillsPerDay, period } = thief
   const total =
     most === null
-      ? `A thief of its key could take of the Safe ${account}, in any 24 h, at most:`
-      : `A thief of its key could take of the Safe ${account}, in any 24 h, at most ${dollars(most)}:`
+      ? `A thief of ${of} could take of the Safe ${account}, in any 24 h, at most:`
+      : `A thief of ${of} could take of the Safe ${account}, in any 24 h, at most ${dollars(most)}:`
   const lost = tokens.map(
     ({ token, perPeriod, perDay, ways }) =>
       `- ${describeAmount(perDay, token)}: ${describeAmount(perPeriod, token)} every ${describeSeconds(period)}, ${fillsPerDay} times within a day, by ${ways.map((way) => words[way]).join(', ')}`,
@@ -81,7 +100,6 @@ function role(account: string, thief: ThiefOfRole, dollars: Dollars): readonly s
     gas === null
       ? "All of the sender's native coins."
       : `All of the sender's native coins: ${formatEther(gas)}.`,
-    'Prices that move, interest, and tokens that the address book does not know are not in this.',
   ]
 }
 

@@ -70,6 +70,13 @@ export type ThiefOfKey = {
   readonly gas: Wei | null
 }
 
+/** What whoever steals the key of a Safe's protector could take, and whoever has the agent's as well. */
+export type ThiefOfProtector = {
+  readonly thief: ThiefOfRole
+  /** Of both keys, in any 24 hours: US dollars, 8 decimals, or null as in {@link ThiefOfRole}. */
+  readonly both: Usd | null
+}
+
 /** The worst case of one agent. */
 export type Risk = {
   /** Null: the agent's own, which is made at its first start. */
@@ -82,10 +89,14 @@ export type Risk = {
     readonly window: number
     readonly ordinary: Usd
     readonly riskReducing: Usd
-    /** In any 24 hours, by the higher of the two caps. */
+    /** What rescues of the protector may lose on top; null where it has no reserve of its own. */
+    readonly reserve: Usd | null
+    /** In any 24 hours, by the higher of the two caps, and the reserve. */
     readonly perDay: Usd
   }
   readonly thief: ThiefOfRole | ThiefOfKey
+  /** Null where no protector has a key of its own. */
+  readonly protector: ThiefOfProtector | null
 }
 
 /** Every allowance that a condition takes from. */
@@ -122,6 +133,7 @@ const windowsPerDay = (seconds: number): bigint => (DAY + BigInt(seconds) - 1n) 
  * that the address book does not know are in neither.
  *
  * @param role null: the account is the agent's own key's
+ * @param protector the role of the Safe's protector, the limits that it is made of, and the native coins of its key
  * @param holdings null: nobody was asked, and amounts in dollars of the thief's are null
  * @example explainRisk({ account, policy, role, holdings }).thief
  */
@@ -130,14 +142,17 @@ export function explainRisk({
   policy,
   role,
   holdings,
+  protector = null,
 }: {
   readonly account: Address | null
   readonly policy: Policy
   readonly role: Role | null
   readonly holdings: Holdings | null
+  readonly protector?: ProtectorRisk | null
 }): Risk {
   const { spend, riskReducing } = policy
   const cap = spend.rolling > riskReducing.spend.rolling ? spend.rolling : riskReducing.spend.rolling
+  const reserve = protector?.policy.riskReducing.spend.rolling ?? null
   return {
     account,
     policy: {
@@ -147,7 +162,8 @@ export function explainRisk({
       window: spend.windowSeconds,
       ordinary: spend.rolling,
       riskReducing: riskReducing.spend.rolling,
-      perDay: usd(cap * windowsPerDay(spend.windowSeconds)),
+      reserve,
+      perDay: usd((cap + (reserve ?? 0n)) * windowsPerDay(spend.windowSeconds)),
     },
     thief:
       role === null
@@ -158,7 +174,30 @@ export function explainRisk({
             gas: holdings?.gas ?? null,
           }
         : thiefOf(role, holdings),
+    protector: role === null || protector === null ? null : thiefOfProtector(role, protector, holdings),
   }
+}
+
+/** The protector of a Safe, as far as its key is worth something. */
+export type ProtectorRisk = {
+  readonly role: Role
+  /** As `protectorPolicy` derives it. */
+  readonly policy: Policy
+  readonly gas: Wei | null
+}
+
+/** Keys of allowances differ from role to role, so both together are a role that has all of them. */
+function thiefOfProtector(
+  role: Role,
+  { role: second, gas }: ProtectorRisk,
+  holdings: Holdings | null,
+): ThiefOfProtector {
+  const both: Role = {
+    ...role,
+    targets: [...role.targets, ...second.targets],
+    allowances: [...role.allowances, ...second.allowances],
+  }
+  return { thief: { ...thiefOf(second, holdings), gas }, both: thiefOf(both, holdings).most }
 }
 
 function thiefOf(role: Role, holdings: Holdings | null): ThiefOfRole {

@@ -11,6 +11,8 @@ export type CheckEverywhereParameters = {
   /** How many of them have to answer. */
   readonly quorum: number
   readonly role: Role
+  /** The role of the Safe's protector. */
+  readonly protector?: Role | null
   readonly book: AddressBook
   readonly firstBlock: bigint | null
 }
@@ -25,13 +27,13 @@ export type CheckedEverywhere = {
 }
 
 /**
- * Checks a role at every node of a chain.
+ * Checks a role, and its protector's, at every node of a chain.
  *
  * @throws what {@link checkRole} does, when fewer nodes answer than have to.
  */
 export async function checkRoleEverywhere(parameters: CheckEverywhereParameters): Promise<CheckedEverywhere> {
-  const { rpcs, quorum, role, book, firstBlock } = parameters
-  const checks = await Promise.allSettled(rpcs.map((rpc) => checkRole({ rpc, role, book, firstBlock })))
+  const { rpcs, quorum, ...of } = parameters
+  const checks = await Promise.allSettled(rpcs.map((rpc) => checkRole({ rpc, ...of })))
   const answered = checks.flatMap((result, index) =>
     result.status === 'fulfilled' ? [{ check: result.value, host: rpcs[index]?.host ?? '' }] : [],
   )

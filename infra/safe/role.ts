@@ -55,7 +55,10 @@ export type RoleTarget = {
   readonly functions: readonly RoleFunction[]
 }
 
-/** A policy, as far as a Roles modifier can hold it. The same policy and address book give the same role. */
+/**
+ * A policy, as far as a Roles modifier can hold it. The same policy and address book give the same role. One without
+ * targets allows nothing: nobody may be in it.
+ */
 export type Role = {
   readonly chainId: number
   readonly account: SafeAccount

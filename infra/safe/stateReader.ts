@@ -54,6 +54,8 @@ export type StateReader = {
 export async function openStateReader(rpc: Rpc): Promise<StateReader> {
   const head = await blockAt(rpc, 'latest')
   const pin = { blockHash: head.hash }
+  /** They can be those of years, and two roles are named by the same. */
+  const found = new Map<string, Promise<readonly Log[]>>()
 
   return {
     host: rpc.host,
@@ -78,7 +80,12 @@ export async function openStateReader(rpc: Rpc): Promise<StateReader> {
         throw new ReadFailedError(what, at, 'the answer does not decode')
       }
     },
-    logs: (at, first) => allLogs(rpc, at, head.number, first),
+    logs(at, first) {
+      const key = `${at}.${first}`
+      const known = found.get(key) ?? allLogs(rpc, at, head.number, first)
+      found.set(key, known)
+      return known
+    },
     async confirm() {
       const now = await blockAt(rpc, head.number)
       if (now.hash !== head.hash) throw new ChainMovedError(head.number, rpc.host)

@@ -304,8 +304,11 @@ export type Journal = {
    * Of the agent on the account, whoever's nonces were used (see `senderOf`), and of attempts on it that no agent
    * is known for: those may be its own, lost in a power cut. `inFlight` is the account's, whoever sent it; `fill` is no
    * action.
+   *
+   * @param apart by whose nonces something is sent for the account that has a budget of its own: it counts in all but
+   * `spent`
    */
-  history(agent: AgentId, account: Address, since: bigint): Promise<History>
+  history(agent: AgentId, account: Address, since: bigint, apart?: Address | null): Promise<History>
 
   /**
    * Since when an agent is in good standing on an account: the newest block in which it wanted what was denied for

@@ -10,14 +10,15 @@ import { type Policy, type PolicyLimits, policyVersion } from './policy.ts'
  * - It may do what the policy allows of `supply`, `repay` and `deleverage`, by the functions that these take.
  * - It moves what is reserved for it, and its rescues may lose what is reserved for them: `allowances` and the rolling
  *   caps are those of `policy.protector`, which nobody else draws on.
- * - All else is as the policy says. It needs no standing, so it has no steps.
+ * - All else is as the policy says, its mode too: only where the agent may act by itself, a protector does. It needs no
+ *   standing, so it has no steps.
  *
  * @param policy the whole policy of the agent, not that of a step
- * @returns null where no protector acts: nothing is reserved, or the policy only lets its agent observe or propose
+ * @returns null where nothing is reserved
  * @example protectorPolicy(policy)?.allowances // { WETH: '40', USDC: '60000', native: '4' }
  */
 export function protectorPolicy({ version: _version, protector, ...limits }: Policy): Policy | null {
-  if (protector === 'none' || limits.mode !== 'execute') return null
+  if (protector === 'none') return null
   const { spend, riskReducing } = limits
   const intents = limits.intents.filter((kind) => isRiskReducing({ kind }))
   const atMost = (amount: Usd): Usd => usd(amount < protector.rolling ? amount : protector.rolling)

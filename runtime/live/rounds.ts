@@ -6,7 +6,7 @@ import type { IntentRecord } from '../core/journal.ts'
 import type { BlockRef } from '../core/snapshot.ts'
 import { decide, execute, settle } from '../pipeline.ts'
 import { UnknownAgentError } from '../stages/errors.ts'
-import { actorOf } from '../stages/owner.ts'
+import { actorOf, sendersOf } from '../stages/owner.ts'
 import type { Runtime } from '../stages/runtime.ts'
 import { QueueLostError } from './errors.ts'
 import {
@@ -167,7 +167,7 @@ export function createRounds({ runtime, agents, openLane, sleep }: RoundsOptions
     work: (id, job) => turns.once(id, () => onRun(job)),
   })
   const accounts = new Map(
-    [...new Set(agents.map((agent) => actorOf(runtime, agent)))].map((account: Address) => [
+    [...new Set(agents.flatMap((agent) => sendersOf(runtime, agent)))].map((account: Address) => [
       account,
       openSafely<AccountJob, string>({
         name: accountQueue(account),

@@ -1,4 +1,4 @@
-import { isAddressEqual } from 'viem'
+import { type Address, isAddressEqual } from 'viem'
 import type { Agent } from '../core/agent.ts'
 import type { ApprovalRecord } from '../core/approvalRecords.ts'
 import type { AttemptRecord, IntentRecord } from '../core/journal.ts'
@@ -35,7 +35,13 @@ export async function guardContext(
   const since = snapshot.block.timestamp - BigInt(policy.spend.windowSeconds)
   const { journal } = runtime
   const [history, tradingState, attempts, requests] = await Promise.all([
-    journal.history(agent.id, agent.account, since > 0n ? since : 0n),
+    // What a protector spends is reserved for it, and no spend of the agent's.
+    journal.history(
+      agent.id,
+      agent.account,
+      since > 0n ? since : 0n,
+      runtime.protectorOf?.(agent.id) ?? null,
+    ),
     journal.tradingState(agent.id, agent.account),
     journal.inFlight(),
     journal.approvals('waiting'),
@@ -52,7 +58,7 @@ export async function guardContext(
       ({ account, plan }) => isAddressEqual(account, actor) || isAddressEqual(plan.account, agent.account),
     ),
   )
-  const inert = slots.filter((slot) => slot.every((attempt) => isInert(attempt, snapshot))).length
+  const inert = slots.filter((slot) => slot.every((attempt) => isInert(attempt, actor, snapshot))).length
   return {
     policy,
     book: runtime.book,
@@ -72,13 +78,14 @@ export async function guardContext(
 
 /**
  * Nothing can come of it any more that the snapshot does not have: it does nothing, it is in a block that the snapshot
- * was read after, or, of those whose nonce is used, its last valid block is over.
+ * was read after, or, of those whose nonce is used or another's, its last valid block is over.
  */
-const isInert = (attempt: AttemptRecord, { block }: Snapshot): boolean => {
-  const { status, plan, blockNumber } = attempt
+const isInert = (attempt: AttemptRecord, actor: Address, { block }: Snapshot): boolean => {
+  const { status, plan, blockNumber, account } = attempt
   if (isEmpty(attempt)) return true
   if (status === 'mined') return blockNumber !== null && blockNumber <= block.number
-  return status === 'unknown' && plan.lastValidBlock <= block.number
+  const isPast = status === 'unknown' || !isAddressEqual(account, actor)
+  return isPast && plan.lastValidBlock <= block.number
 }
 
 /**

@@ -9,9 +9,22 @@ import type { Runtime } from './runtime.ts'
 export const actorOf = (runtime: Runtime, agent: Agent): Address =>
   runtime.routeOf?.(agent.id)?.sender ?? agent.account
 
-/** The agents that act through an account. */
+/** Everybody whose nonces are used for an agent: {@link actorOf}, and a protector with a key of its own. */
+export const sendersOf = (runtime: Runtime, agent: Agent): readonly Address[] => {
+  const protector = runtime.protectorOf?.(agent.id) ?? null
+  return [actorOf(runtime, agent), ...(protector === null ? [] : [protector])]
+}
+
+/** The agents that act through an account, or are protected by it. */
 export const agentsOf = (runtime: Runtime, agents: readonly Agent[], sender: Address): readonly Agent[] =>
-  agents.filter((agent) => isAddressEqual(actorOf(runtime, agent), sender))
+  agents.filter((agent) => sendersOf(runtime, agent).some((each) => isAddressEqual(each, sender)))
+
+/** Whether it is by a protector alone that anything is signed for an account. */
+export const isProtectors = (runtime: Runtime, agents: readonly Agent[], sender: Address): boolean =>
+  agents.some(({ id }) => {
+    const protector = runtime.protectorOf?.(id) ?? null
+    return protector !== null && isAddressEqual(protector, sender)
+  })
 
 /**
  * The agent by whose policy an attempt is followed: the one that made it. What belongs to none (a nonce that was

@@ -1,4 +1,4 @@
-import type { Hex } from 'viem'
+import type { Address, Hex } from 'viem'
 import type { AddressBook } from '../core/addressBook.ts'
 import type { Clock } from '../core/clock.ts'
 import type { AgentId } from '../core/ids.ts'
@@ -26,4 +26,9 @@ export type Runtime = {
   policyOf(agent: AgentId): Policy
   /** How an agent whose account is a Safe acts for it. Absent or null: the account sends its transactions itself. */
   routeOf?(agent: AgentId): RolesRoute | null
+  /**
+   * By whose key and nonces a protector acts for an agent's Safe. What it sends is followed like what the agent sends,
+   * but nothing is signed by its key from here. Absent or null: it shares the agent's.
+   */
+  protectorOf?(agent: AgentId): Address | null
 }

@@ -129,6 +129,26 @@ export function journalHistoryConformance(getStore: () => JournalStore): void {
       expect(await journal.history(actor.agent, actor.account, 0n)).toMatchObject({ spent: 3n, inFlight: 1 })
     })
 
+    it('counts what has a budget of its own in all but what was spent', async () => {
+      const own = await proposeIntent(journal, actor)
+      await prepareAndSign(
+        journal,
+        attemptOf(own.intent, actor.account, { reserved: usd(3n), signedAt: 40n }),
+      )
+      const protector = fakeAddress('protector')
+      const rescue = attemptOf(intentId(runId(actor.agent, fakeHash('rescue'))), actor.account, {
+        reserved: usd(9n),
+        signedAt: 50n,
+      })
+      const lease = await leaseOf(journal, protector)
+      await journal.adopt(lease, inLedger(throughRoles(rescue, protector)))
+      const history = (apart: Address | null) => journal.history(actor.agent, actor.account, 0n, apart)
+      const counted = { inFlight: 2, lastActionAt: 50n }
+      expect(await history(null)).toMatchObject({ ...counted, spent: 12n })
+      expect(await history(protector)).toMatchObject({ ...counted, spent: 3n })
+      expect(await history(actor.account)).toMatchObject({ ...counted, spent: 9n })
+    })
+
     it('remembers the highest equity', async () => {
       for (const [n, equity] of [10n, 30n, 20n].entries()) {
         const { id } = await journal.startRun(runOf(actor, n))

@@ -1,4 +1,4 @@
-import { type Address, getAddress } from 'viem'
+import { type Address, getAddress, isAddressEqual } from 'viem'
 import { storable } from '../../infra/store/columns.ts'
 import { decodeAction, encodeAction, sameVerdict, storableVerdict } from '../../infra/store/json.ts'
 import { checkDecision } from '../../infra/store/rules.ts'
@@ -158,19 +158,20 @@ function memoryJournal(epoch: EpochId, orders: Order[], now: () => number, nextT
     ...memoryAttempts(tables, fence),
     ...memoryApprovals(tables),
 
-    async history(agent, address, since) {
+    async history(agent, address, since, apart = null) {
       const account = getAddress(address)
       const onAccount = [...attempts.values()].filter(({ plan }) => plan.account === account)
       const own = onAccount.filter((attempt) => [agent, null].includes(agentOf(tables, attempt)))
+      const spending = own.filter((one) => apart === null || !isAddressEqual(one.account, apart))
       const acted = own.filter(({ status, purpose }) => status !== 'dropped' && purpose !== 'fill')
       const equities = [...runs.values()]
         .filter((run) => run.agent === agent && run.account === account)
         .flatMap(({ decision }) => (decision === null ? [] : [decision.equity]))
       // Of all on one nonce only one can be mined: the dearest of them is what may be spent.
       const reserved = new Map<string, bigint>()
-      for (const attempt of own.filter(({ status }) => isOpen(status)))
+      for (const attempt of spending.filter(({ status }) => isOpen(status)))
         reserved.set(nonceKey(attempt), highest([attempt.reserved, reserved.get(nonceKey(attempt)) ?? 0n]))
-      const spent = own
+      const spent = spending
         .filter(({ status, signedAt }) => !isOpen(status) && signedAt >= since)
         .map((attempt) => attempt.spent ?? 0n)
       return {

@@ -16,6 +16,7 @@ import {
 } from '../passphrase.ts'
 import { createEndings } from '../start/endings.ts'
 import { interruption } from '../start/interruption.ts'
+import { requireMemberKeys } from '../start/requireMemberKeys.ts'
 import { keystoreLabels, signerAccounts } from '../start/signerAccounts.ts'
 import { findPassphrase, openChainSigner } from '../start/signerPassphrase.ts'
 import { paint, type Terminal } from '../terminal.ts'
@@ -63,6 +64,7 @@ async function keep(
   const stop = interruption()
   endings.add(() => stop.dispose())
   try {
+    requireMemberKeys(config)
     await prepareDirectory(directory)
     const logger = openLog(directory, terminal)
     endings.add(() => logger.close())

@@ -4,12 +4,13 @@ import type { AgentId } from '../../../runtime/core/ids.ts'
 import type { RolesRoute } from '../../../runtime/core/lifecycle.ts'
 import { createRpc, type Rpc } from '../../chain/rpc.ts'
 import type { AgentConfig, ChainConfig, SafeConfig } from '../../config/loadConfig.ts'
-import { compileRole } from '../../safe/compileRole.ts'
+import { memberOf } from '../../protector/memberOf.ts'
+import { riskOfSafe } from '../../protector/riskOfSafe.ts'
+import { type RolesParameters, rolesOf } from '../../protector/rolesOf.ts'
 import { describeRisk } from '../../safe/describeRisk.ts'
 import { explainRisk } from '../../safe/explainRisk.ts'
 import { readHoldings } from '../../safe/readHoldings.ts'
 import { requireRole } from '../../safe/requireRole.ts'
-import type { Role } from '../../safe/role.ts'
 import { openStateReader } from '../../safe/stateReader.ts'
 import type { SignerAccount } from '../../signer/messages.ts'
 import { money } from '../money.ts'
@@ -32,7 +33,7 @@ export const signerSafeOf = ({
 }: SafeConfig): NonNullable<SignerAccount['safe']> => ({ account: safe, modifier, multiSend, roleKey })
 
 /** How a member of a role acts for a Safe. */
-export const routeOf = (
+const routeOf = (
   { modifier, multiSend, roleKey }: Pick<SafeConfig, 'modifier' | 'multiSend' | 'roleKey'>,
   sender: Address,
 ): RolesRoute => ({
@@ -50,13 +51,27 @@ export type ActingAgent = {
   readonly account: Address
   /** Whose key the signer holds for it; null where it only observes. */
   readonly sender: Address | null
+  /** Whose key the signer holds for the protector of its Safe; null where there is none. */
+  readonly protector: Address | null
 }
 
-const roleOf = ({ config, sender }: ActingAgent, book: AddressBook): Role | null =>
-  config.safe === null ? null : compileRole(config.policy, book, { ...config.safe, sender })
+/** What the roles of an agent's Safe are made of; null where its account is none. */
+function rolesParameters(
+  { config, sender, protector }: ActingAgent,
+  book: AddressBook,
+): RolesParameters | null {
+  const { safe, policy } = config
+  const member = memberOf(config)
+  if (safe === null) return null
+  return {
+    ...{ safe, policy, book, sender },
+    protector: member === null ? null : { ...member, sender: protector },
+  }
+}
 
 /**
- * Lets agents of Safes begin only if what is on-chain is what their policies say, by the word of every node.
+ * Lets agents of Safes begin only if what is on-chain is what their policies say, of their roles and their protectors', by
+ * the word of every node.
  *
  * @returns a line about each that was looked at
  * @throws {RoleMismatchError}
@@ -68,15 +83,17 @@ export async function requireRoles(
   const lines: string[] = []
   for (const agent of agents) {
     const { id, safe } = agent.config
-    const role = roleOf(agent, chain.addressBook)
+    const parameters = rolesParameters(agent, chain.addressBook)
     // Whoever holds no key signs nothing, whatever the chain would let it do.
-    if (role === null || safe === null || agent.sender === null) continue
+    if (parameters === null || safe === null || agent.sender === null) continue
+    const { role, protectorRole } = rolesOf(parameters)
     const { check, hosts } = await requireRole(id, {
-      ...{ rpcs: openRpcs(chain), quorum: chain.quorum, role, book: chain.addressBook },
-      firstBlock: safe.firstBlock,
+      ...{ rpcs: openRpcs(chain), quorum: chain.quorum, book: chain.addressBook },
+      ...{ role, protector: protectorRole, firstBlock: safe.firstBlock },
     })
+    const by = agent.protector === null ? 'which nobody protects' : `protected by ${agent.protector}`
     lines.push(
-      `${id} for the Safe ${safe.safe}, as its policy says at block ${check.block.number} (${hosts.join(', ')})`,
+      `${id} for the Safe ${safe.safe}, ${by}, as its policy says at block ${check.block.number} (${hosts.join(', ')})`,
     )
   }
   return lines
@@ -90,6 +107,12 @@ export const routesOf = (agents: readonly ActingAgent[]): ReadonlyMap<AgentId, R
     ),
   )
 
+/** Whose key the protector of an agent's Safe acts by, by the agent's id. */
+export const protectorsOf = (agents: readonly ActingAgent[]): ReadonlyMap<AgentId, Address> =>
+  new Map(
+    agents.flatMap(({ config: { id }, protector }) => (protector === null ? [] : [[id, protector] as const])),
+  )
+
 /** The most that can be lost, said before anything is signed for the first time. */
 export async function worstCaseOnChain(
   agents: readonly ActingAgent[],
@@ -100,11 +123,16 @@ export async function worstCaseOnChain(
   const reader = await openStateReader(rpc)
   const lines = await Promise.all(
     agents.map(async (agent) => {
-      const { config, account, sender } = agent
-      const role = roleOf(agent, chain.addressBook)
-      const payer = role === null ? account : sender
-      const holdings = await readHoldings(reader, chain.addressBook, account, payer)
-      return describeRisk(config.id, explainRisk({ account, policy: config.policy, role, holdings }), money)
+      const { config, account } = agent
+      const parameters = rolesParameters(agent, chain.addressBook)
+      const risk =
+        parameters === null
+          ? explainRisk({
+              ...{ account, policy: config.policy, role: null },
+              holdings: await readHoldings(reader, chain.addressBook, account, account),
+            })
+          : await riskOfSafe(reader, parameters)
+      return describeRisk(config.id, risk, money)
     }),
   )
   return lines.flat()

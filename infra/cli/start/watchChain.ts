@@ -15,6 +15,8 @@ import type { AgentConfig, ChainConfig, Config, PassphraseConfig } from '../../c
 import { redactUrl } from '../../config/redactUrl.ts'
 import { createAgent } from '../../createAgent.ts'
 import { holdDirectory } from '../../directory.ts'
+import { isProtected, isUnprotected } from '../../protector/findGuarded.ts'
+import { memberOf } from '../../protector/memberOf.ts'
 import { keepProtector } from '../../protector/startProtector.ts'
 import type { SignerProcess } from '../../signer/createSignerProcess.ts'
 import type { LogLevel } from '../../telemetry/createLogger.ts'
@@ -27,7 +29,8 @@ import { describeAgents } from './describeStatus.ts'
 import { createEndings } from './endings.ts'
 import { interruption } from './interruption.ts'
 import { recovered } from './recovered.ts'
-import { openRpcs, requireRoles, routesOf, worstCaseOnChain } from './safeAgents.ts'
+import { requireMemberKeys } from './requireMemberKeys.ts'
+import { openRpcs, protectorsOf, requireRoles, routesOf, worstCaseOnChain } from './safeAgents.ts'
 import { keystoreLabels, needsKey, signerAccounts } from './signerAccounts.ts'
 import { findPassphrase, openChainSigner, signerRuns } from './signerPassphrase.ts'
 
@@ -66,6 +69,7 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
     `${paint('bold', `rialto ${version}`)}  chain ${settings.chainId} at ${settings.nodes.map(({ url }) => redactUrl(url)).join(', ')}`,
   )
   try {
+    requireMemberKeys(config)
     const labels = keystoreLabels(config.agents)
     const isOpen = options.passphrase === null && labels.length > 0 && (await signerRuns(config.directory))
     const passphrase = isOpen ? null : await findPassphrase(config.directory, labels, options.passphrase)
@@ -125,6 +129,7 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
       config: agent,
       account: accountOf(agent, signer),
       sender: needsKey(agent) ? signer.addressOf(agent.id) : null,
+      protector: protectorOf(agent, signer),
     }))
     if (acting.some((agent) => agent.config.safe !== null && agent.sender !== null))
       await terminal.step(
@@ -155,13 +160,16 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
       blockSeconds: settings.blockSeconds,
       agents,
       routes: routesOf(acting),
+      protectors: protectorsOf(acting),
       graduates: true,
       onStep: ({ agent, to }) => terminal.note(`  ${describeGraduation(agent, policyOf(agent), to)}`),
     })
     endings.add(() => live.close())
-    const isGuarded = config.agents.some(
-      ({ role, policy }) => role === 'lending-guardian' && policy.mode === 'execute',
-    )
+    const isGuarded = config.agents.some(isProtected)
+    for (const { id, safe } of config.agents.filter(isUnprotected))
+      terminal.note(
+        `  ${paint('yellow', '!')} ${id}: nobody protects the Safe ${safe?.safe}, for which its policy reserves nothing (protector)`,
+      )
     const protector =
       isGuarded && options.protector
         ? keepProtector(config.path, (why) =>
@@ -240,7 +248,11 @@ function find(agents: readonly AgentConfig[], id: AgentId): AgentConfig {
   return found
 }
 
-/** Somebody else's position can be watched without a key; but nothing can be signed for it. */
+/** The key by which the protector of an agent's Safe acts. */
+function protectorOf(agent: AgentConfig, signer: SignerProcess): `0x${string}` | null {
+  const member = needsKey(agent) ? memberOf(agent) : null
+  return member === null ? null : signer.addressOf(member.label)
+}
 
 /** The account that is configured, if it is the one whose key is there, or a Safe that the key acts for. */
 function accountOf(agent: AgentConfig, signer: SignerProcess): `0x${string}` {

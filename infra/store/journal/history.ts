@@ -8,23 +8,24 @@ import type { Scope } from './scope.ts'
 /** What the guards and a person ask about the past. Each is one statement, so one picture. */
 export function historyMethods(scope: Scope): Pick<Journal, 'history' | 'goodSince' | 'counts'> {
   return {
-    history: (agent, account, since) =>
+    history: (agent, account, since, apart = null) =>
       scope.query('read the history', async (db) => {
         const ofAccount = and(eq(attempts.epoch, scope.key), eq(attempts.owner, account))
         // What no agent is known for may be this one's, lost in a power cut.
         const own = and(ofAccount, or(eq(attempts.agent, agent), isNull(attempts.agent)))
+        const spending = apart === null ? own : and(own, ne(attempts.account, apart))
         // Of all on one nonce only one can be mined: the dearest of them is what may be spent.
         const dearest = db
           .select({ reserved: sql`max(${attempts.reserved})`.as('reserved') })
           .from(attempts)
-          .where(and(own, isOpenRow))
+          .where(and(spending, isOpenRow))
           .groupBy(attempts.account, attempts.nonce)
           .as('dearest')
         const reserved = db.select({ sum: total(dearest.reserved) }).from(dearest)
         const spent = db
           .select({ sum: total(attempts.spent) })
           .from(attempts)
-          .where(and(own, not(isOpenRow), gte(attempts.signedAt, since)))
+          .where(and(spending, not(isOpenRow), gte(attempts.signedAt, since)))
         const inFlight = db
           .select({ count: sql`count(DISTINCT (${attempts.account}, ${attempts.nonce}))::int` })
           .from(attempts)

@@ -2,6 +2,8 @@ import { join } from 'node:path'
 import { stepsOn } from '../../../../runtime/guards/graduation.ts'
 import type { Config } from '../../../config/loadConfig.ts'
 import { type OwnerOrder, openOrders } from '../../../orders/ownerOrders.ts'
+import { findGuarded, isProtected, isUnprotected } from '../../../protector/findGuarded.ts'
+import { memberOf } from '../../../protector/memberOf.ts'
 import { holderOf } from '../../../signer/lock.ts'
 import { obstaclesOf } from '../../start/describeMode.ts'
 import { type Finding, look, warn } from './finding.ts'
@@ -14,7 +16,7 @@ export async function examineSafety(config: Config, isRunning: boolean): Promise
       return orders.length === 0 ? 'none: nobody is halted' : orders.map(describe).join('; ')
     }),
     ...examineModes(config),
-    ...examineProtector(config, isRunning),
+    ...(await examineProtector(config, isRunning)),
   ]
 }
 
@@ -38,21 +40,40 @@ function examineModes({ chain, agents }: Config): readonly Finding[] {
 const describe = ({ scope, state, at }: OwnerOrder): string =>
   `${scope === 'all' ? 'all' : 'agent' in scope ? scope.agent : scope.account} ${state} since ${at}`
 
-function examineProtector({ chain, agents, directory }: Config, isRunning: boolean): readonly Finding[] {
-  const guards = agents.some(({ role, policy }) => role === 'lending-guardian' && policy.mode === 'execute')
-  if (chain.kind === 'world' || !guards) return []
-  const pid = holderOf(join(directory, 'protector.lock'))
-  if (pid !== null)
-    return [{ name: 'protector', ok: true, warning: false, detail: `runs, process ${pid}`, fix: null }]
+async function examineProtector(config: Config, isRunning: boolean): Promise<readonly Finding[]> {
+  const { chain, agents, directory } = config
+  if (chain.kind === 'world') return []
+  const unprotected = agents
+    .filter(isUnprotected)
+    .map(({ id, safe }) =>
+      warn(
+        'protector',
+        `nobody protects the Safe ${safe?.safe} (${id}), for which its policy reserves nothing`,
+        'Reserve something in protector of its policy, then: rialto policy apply',
+      ),
+    )
+  if (!agents.some(isProtected)) return unprotected
+  const members = agents.some((agent) => isProtected(agent) && memberOf(agent) !== null)
   return [
-    isRunning
-      ? warn('protector', 'none runs on this machine, though the runtime does', 'Start one: rialto protect')
-      : {
-          name: 'protector',
-          ok: true,
-          warning: false,
-          detail: 'none runs: "rialto start" starts one',
-          fix: null,
-        },
+    ...unprotected,
+    ...(members ? [await examineKeys(config)] : []),
+    examineProcess(directory, isRunning),
   ]
+}
+
+/** Whether every protector of a Safe has its key. That it is a member of its role is for "rialto policy check" to say. */
+const examineKeys = (config: Config): Promise<Finding> =>
+  look('protector key', () =>
+    findGuarded(config)
+      .flatMap(({ config: { id }, route }) => (route === null ? [] : [`${route.sender} for ${id}`]))
+      .join(', '),
+  )
+
+function examineProcess(directory: string, isRunning: boolean): Finding {
+  const name = 'protector'
+  const pid = holderOf(join(directory, 'protector.lock'))
+  if (pid !== null) return { name, ok: true, warning: false, detail: `runs, process ${pid}`, fix: null }
+  return isRunning
+    ? warn(name, 'none runs on this machine, though the runtime does', 'Start one: rialto protect')
+    : { name, ok: true, warning: false, detail: 'none runs: "rialto start" starts one', fix: null }
 }

@@ -1,14 +1,10 @@
-import { writeFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { InvalidInputError } from '../../../../runtime/core/errors.ts'
 import { checkRole, type RoleCheck } from '../../../safe/checkRole.ts'
 import type { Change } from '../../../safe/compareRole.ts'
-import {
-  safeTransactionHash,
-  safeTransactionOf,
-  transactionBuilderFile,
-} from '../../../safe/safeTransaction.ts'
+import { safeTransactionHash, safeTransactionOf } from '../../../safe/safeTransaction.ts'
 import { sendSafeTransaction } from '../../../safe/sendSafeTransaction.ts'
+import { writeTransactions } from '../../../safe/writeTransactions.ts'
 import { passphraseFdOption, passphraseFileOption } from '../../passphrase.ts'
 import type { Terminal } from '../../terminal.ts'
 import { findWallet, type WalletOptions, withKeystore } from '../wallet/openWallet.ts'
@@ -34,14 +30,14 @@ export function applyCommand(terminal: Terminal): Command {
       .addOption(passphraseFdOption()),
   ).action(async (options: Options) => {
     const target = await findRole(options)
-    requireSender(target)
+    requireSenders(target)
     if (options.send === true && options.ownerLabel === undefined)
       throw new InvalidInputError('It is not said with whose key to send.', {
         fix: 'Name the key of an owner with --owner-label; rialto wallet list shows the labels.',
       })
-    const { role, book, safe, chain } = target
+    const { role, protectorRole, book, safe, chain } = target
     const rpc = openRpc(chain)
-    const look = () => checkRole({ rpc, role, book, firstBlock: safe.firstBlock })
+    const look = () => checkRole({ rpc, role, protector: protectorRole, book, firstBlock: safe.firstBlock })
     const check = await look()
     const changes = changesOf(check)
     const left = check.differences.filter(({ change }) => change === null).map(({ line }) => line)
@@ -68,16 +64,24 @@ export function applyCommand(terminal: Terminal): Command {
 const changesOf = ({ differences }: RoleCheck): readonly Change[] =>
   differences.flatMap(({ change }) => (change === null ? [] : [change]))
 
-/** @throws {InvalidInputError} when nobody could act in the role. */
-function requireSender({ agent, sender }: RoleTarget): void {
-  if (sender !== null) return
-  throw new InvalidInputError(
-    `There is no key for "${agent.id}", so nobody can be made a member of its role.`,
-    {
-      code: 'NO_KEY',
-      fix: `Make one with rialto wallet create --label ${agent.id}, or name the address of a key elsewhere with --member.`,
-    },
-  )
+/** @throws {InvalidInputError} when nobody could act in one of the roles. */
+function requireSenders({ agent, sender, protector }: RoleTarget): void {
+  const refuse = (label: string, whose: string, option: string): never => {
+    throw new InvalidInputError(
+      `There is no key for "${label}", so nobody can be made a member of ${whose} role.`,
+      {
+        code: 'NO_KEY',
+        fix: `Make one with rialto wallet create --label ${label}, or name the address of a key elsewhere with ${option}.`,
+      },
+    )
+  }
+  if (sender === null) refuse(agent.id, 'its', '--member')
+  if (protector === null) return
+  if (protector.sender === null) refuse(protector.label, "its Safe's protector's", '--protector-member')
+  if (protector.sender === sender)
+    throw new InvalidInputError(`The keys of ${agent.id} and of its protector are one, ${sender}.`, {
+      fix: 'Give the protector a key of its own.',
+    })
 }
 
 function show(
@@ -118,17 +122,7 @@ function show(
 function writeOut(path: string, { role, agent }: RoleTarget, changes: readonly Change[]): void {
   const { account, chainId, policy } = role
   const name = `Role of ${agent.id}, policy ${policy.version}`
-  const file = transactionBuilderFile({ safe: account.safe, chainId, name, createdAt: Date.now() }, changes)
-  try {
-    // A file that is there may hold what owners are about to sign.
-    writeFileSync(path, `${JSON.stringify(file, null, 2)}\n`, { flag: 'wx' })
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw new InvalidInputError(
-      `Cannot write ${path}: ${code === 'EEXIST' ? 'it exists' : (code ?? 'the disk refuses')}.`,
-      { code: 'OUT_FILE', fix: 'Name another file with --out.' },
-    )
-  }
+  writeTransactions(path, { safe: account.safe, chainId, name }, changes)
 }
 
 async function send(

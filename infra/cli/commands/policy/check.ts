@@ -13,12 +13,13 @@ export function checkCommand(terminal: Terminal): Command {
       'compare the policy with what is on-chain, and look for ways around the role; exit code 1 when they differ',
     ),
   ).action(async (options: PolicyOptions) => {
-    const { agent, chain, role, book, safe } = await findRole(options)
+    const { agent, chain, role, protectorRole, book, safe } = await findRole(options)
     const { check, differences, hosts } = await checkRoleEverywhere({
-      ...{ rpcs: openRpcs(chain), quorum: chain.quorum, role, book },
+      ...{ rpcs: openRpcs(chain), quorum: chain.quorum, role, protector: protectorRole, book },
       firstBlock: safe.firstBlock,
     })
     const { block, notes } = check
+    const hasProtector = protectorRole.targets.length > 0
     if (differences.length > 0) process.exitCode = 1
     if (options.json === true) {
       const found = differences.map(({ code, line, change }) => ({ code, line, mendable: change !== null }))
@@ -27,6 +28,7 @@ export function checkCommand(terminal: Terminal): Command {
           equal: differences.length === 0,
           block: { number: block.number.toString(), hash: block.hash },
           policy: role.policy,
+          protector: protectorRole.policy,
           nodes: hosts,
           differences: found,
           notes,
@@ -37,7 +39,7 @@ export function checkCommand(terminal: Terminal): Command {
     for (const { line } of differences) terminal.out(plainLine(line))
     if (differences.length === 0)
       terminal.out(
-        `At block ${block.number} the role of ${agent.id} is what its policy says (${role.policy.version}).`,
+        `At block ${block.number} the role of ${agent.id} is what its policy says (${role.policy.version}), and ${hasProtector ? 'so is its protector’s' : 'nobody is in a protector’s'}.`,
       )
     for (const note of notes) terminal.note(note)
     terminal.note(`Asked: ${hosts.join(', ')}. ${WHAT_IS_PROVEN}`)

@@ -11,11 +11,19 @@ export function compileCommand(terminal: Terminal): Command {
       'print the role that the policy comes to: what may be called, with what, and how much of each token',
     ),
   ).action(async (options: PolicyOptions) => {
-    const { role, book } = await findRole(options)
+    const { role, protectorRole, book } = await findRole(options)
+    const roles = protectorRole.targets.length === 0 ? [role] : [role, protectorRole]
     // What no modifier can hold is said now, and not when it is applied.
-    for (const { functions } of role.targets) for (const { condition } of functions) flatten(condition)
+    for (const { targets } of roles)
+      for (const { functions } of targets) for (const { condition } of functions) flatten(condition)
+    const [, second = null] = roles
     terminal.out(
-      options.json === true ? JSON.stringify(roleToJson(role, book)) : describeRole(role, book).join('\n'),
+      options.json === true
+        ? JSON.stringify({
+            ...roleToJson(role, book),
+            protector: second === null ? null : roleToJson(second, book),
+          })
+        : roles.flatMap((each) => describeRole(each, book)).join('\n'),
     )
   })
 }

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { compileRole } from '../../../safe/compileRole.ts'
+import { riskOfSafe } from '../../../protector/riskOfSafe.ts'
 import { describeRisk, riskToJson } from '../../../safe/describeRisk.ts'
 import { explainRisk } from '../../../safe/explainRisk.ts'
 import { readHoldings } from '../../../safe/readHoldings.ts'
@@ -25,15 +25,20 @@ export function explainCommand(terminal: Terminal): Command {
   })
 }
 
-async function riskOf({ config, agent, policy, sender }: PolicyTarget) {
+async function riskOf({ config, agent, policy, sender, protector }: PolicyTarget) {
   const { chain } = config
   const account = agent.account ?? sender
   if (chain.kind === 'world' || account === null)
     return explainRisk({ account, policy, role: null, holdings: null })
   const { addressBook: book } = chain
   const { safe } = agent
-  const role = safe === null ? null : compileRole(policy, book, { ...safe, sender })
   const reader = await openStateReader(openRpc(chain))
-  const holdings = await readHoldings(reader, book, account, role === null ? account : sender)
-  return explainRisk({ account, policy, role, holdings })
+  if (safe === null)
+    return explainRisk({
+      account,
+      policy,
+      role: null,
+      holdings: await readHoldings(reader, book, account, account),
+    })
+  return riskOfSafe(reader, { safe, policy, book, sender, protector })
 }

@@ -9,12 +9,14 @@ import {
   type AgentConfig,
   type ChainConfig,
   type Config,
+  type KeyConfig,
   loadConfig,
   type SafeConfig,
 } from '../../../config/loadConfig.ts'
 import { loadEnvironment } from '../../../config/loadEnvironment.ts'
 import { loadPolicy } from '../../../config/loadPolicy.ts'
-import { compileRole } from '../../../safe/compileRole.ts'
+import { memberOf, type ProtectorMember } from '../../../protector/memberOf.ts'
+import { rolesOf } from '../../../protector/rolesOf.ts'
 import type { Role } from '../../../safe/role.ts'
 import { listKeys } from '../../../signer/keystore/openKeystore.ts'
 
@@ -23,6 +25,7 @@ export type PolicyOptions = {
   readonly agent?: string
   readonly policy?: string
   readonly member?: Address
+  readonly protectorMember?: Address
   readonly json?: boolean
 }
 
@@ -34,6 +37,11 @@ export const policyOptions = (command: Command): Command =>
     .option(
       '--member <address>',
       "of the agent's key, where it is not in the keystore (default: the key with the agent's label)",
+      parseMember,
+    )
+    .option(
+      '--protector-member <address>',
+      "of the protector's key, where it is not in the keystore (default: the one that the configuration names)",
       parseMember,
     )
     .option('--config <file>', 'the configuration (default: rialto.config.ts in this folder)')
@@ -51,6 +59,8 @@ export type PolicyTarget = {
   readonly policy: Policy
   /** The address of the agent's key; null when there is none yet. */
   readonly sender: Address | null
+  /** Who protects the agent's Safe; null where nobody does by a key of its own. */
+  readonly protector: (ProtectorMember & { readonly sender: Address | null }) | null
 }
 
 /**
@@ -66,8 +76,18 @@ export async function findPolicy(
   const config = await loadConfig(options.config, loadEnvironment(process.env))
   const agent = findAgent(config, options.agent, fits)
   const policy = await loadPolicy(options.policy ?? agent.policyPath)
-  const key = listKeys(join(config.directory, 'keystore')).find(({ label }) => label === agent.id)
-  return { config, agent, policy, sender: options.member ?? key?.address ?? null }
+  const keys = listKeys(join(config.directory, 'keystore'))
+  const addressOf = (label: string, key: KeyConfig): Address | null =>
+    (key.kind === 'keystore' ? keys.find((each) => each.label === label)?.address : key.address) ?? null
+  const member = memberOf({ ...agent, policy })
+  return {
+    ...{ config, agent, policy },
+    sender: options.member ?? addressOf(agent.id, agent.key),
+    protector:
+      member === null
+        ? null
+        : { ...member, sender: options.protectorMember ?? addressOf(member.label, member.key) },
+  }
 }
 
 function findAgent(
@@ -99,12 +119,14 @@ export type RoleTarget = PolicyTarget & {
   readonly safe: SafeConfig
   readonly book: AddressBook
   readonly role: Role
+  /** Without targets where nothing is reserved: nobody may be in it then. */
+  readonly protectorRole: Role
 }
 
 /** The agent that is meant, which has a Safe, and the role that its policy comes to. */
 export async function findRole(options: PolicyOptions): Promise<RoleTarget> {
   const target = await findPolicy(options, ({ safe }) => safe !== null)
-  const { config, agent, policy, sender } = target
+  const { config, agent, policy, sender, protector } = target
   const { safe } = agent
   if (safe === null || config.chain.kind !== 'rpc')
     throw new InvalidInputError(`The account of agent "${agent.id}" is no Safe.`, {
@@ -112,9 +134,8 @@ export async function findRole(options: PolicyOptions): Promise<RoleTarget> {
       fix: 'Set its account to { safe, modifier, roleKey, multiSend }.',
     })
   const book = config.chain.addressBook
-  const { firstBlock: _firstBlock, ...account } = safe
-  const role = compileRole(policy, book, { ...account, sender })
-  return { ...target, chain: config.chain, safe, book, role }
+  const { role, protectorRole } = rolesOf({ safe, policy, book, sender, protector })
+  return { ...target, chain: config.chain, safe, book, role, protectorRole }
 }
 
 /** Milliseconds for one request: logs of years take their time. */

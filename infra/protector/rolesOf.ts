@@ -1,0 +1,35 @@
+import type { Address } from 'viem'
+import type { AddressBook } from '../../runtime/core/addressBook.ts'
+import type { Policy } from '../../runtime/guards/policy.ts'
+import type { SafeConfig } from '../config/loadConfig.ts'
+import { compileProtectorRole, compileRole } from '../safe/compileRole.ts'
+import type { Role } from '../safe/role.ts'
+import type { ProtectorMember } from './memberOf.ts'
+
+export type RolesParameters = {
+  readonly safe: SafeConfig
+  /** The agent's, whole. */
+  readonly policy: Policy
+  readonly book: AddressBook
+  /** The address of the agent's key. */
+  readonly sender: Address | null
+  /** Null where nothing is reserved. */
+  readonly protector: (ProtectorMember & { readonly sender: Address | null }) | null
+}
+
+/** The two roles that a policy comes to on the modifier of a Safe: the agent's, and its protector's. */
+export function rolesOf({ safe: configured, policy, book, sender, protector }: RolesParameters): {
+  readonly role: Role
+  readonly protectorRole: Role
+} {
+  const { safe, modifier, multiSend, roleKey } = configured
+  const shared = { safe, modifier, multiSend }
+  return {
+    role: compileRole(policy, book, { ...shared, roleKey, sender }),
+    protectorRole: compileProtectorRole(protector?.policy ?? null, book, {
+      ...shared,
+      roleKey: configured.protector.roleKey,
+      sender: protector?.sender ?? null,
+    }),
+  }
+}
