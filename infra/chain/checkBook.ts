@@ -2,9 +2,7 @@ import { type Address, isAddressEqual, keccak256, parseAbi } from 'viem'
 import type { AddressBook, Token } from '../../runtime/core/addressBook.ts'
 import { multicall3ReadsAbi } from '../../runtime/protocols/erc20/abi.ts'
 import { ReadFailedError } from '../../runtime/protocols/errors.ts'
-import { assertArtifact } from '../contracts/artifacts/Assert.ts'
-import { batchAccountArtifact } from '../contracts/artifacts/BatchAccount.ts'
-import { flashRepayArtifact } from '../contracts/artifacts/FlashRepay.ts'
+import { ownContracts } from '../contracts/ownContracts.ts'
 import { openStateReader, type StateReader } from '../safe/stateReader.ts'
 import { AddressBookMismatchError } from './errors.ts'
 import type { Rpc } from './rpc.ts'
@@ -26,13 +24,6 @@ const feedAbi = parseAbi(['function decimals() view returns (uint8)'])
 
 /** Chainlink's feeds in US dollars. */
 const FEED_DECIMALS = 8
-
-/** The contracts whose code is ours to know. */
-const OWN = {
-  batchAccount: batchAccountArtifact.runtimeHash,
-  flashRepay: flashRepayArtifact.runtimeHash,
-  assert: assertArtifact.runtimeHash,
-} as const
 
 /**
  * Compares an address book with the chain, as far as contracts vouch for each other: Aave's provider for its pool,
@@ -144,11 +135,11 @@ async function* checkFeeds(reader: StateReader, { chainlink, tokens }: AddressBo
 /** An account gives all that it has to the code that it delegates to: it has to be ours to the last byte. */
 async function* checkOwn(reader: StateReader, { rialto }: AddressBook): Lines {
   if (rialto === undefined) return
-  for (const part of Object.keys(OWN) as (keyof typeof OWN)[])
-    yield await compare(`rialto.${part} at ${rialto[part]}`, async () => {
-      const code = await reader.code(rialto[part])
-      if (code === '0x') return 'has no code: it is not deployed'
-      return keccak256(code) === OWN[part] ? null : 'is other code than this version of Rialto has'
+  for (const { name, runtimeHash } of ownContracts)
+    yield await compare(`rialto.${name} at ${rialto[name]}`, async () => {
+      const code = await reader.code(rialto[name])
+      if (code === '0x') return 'has no code: it is not deployed (rialto contracts)'
+      return keccak256(code) === runtimeHash ? null : 'is other code than this version of Rialto has'
     })
 }
 

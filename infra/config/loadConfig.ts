@@ -179,6 +179,19 @@ export async function loadConfig(path?: string, environment: Environment = {}): 
   }
 }
 
+/**
+ * Reads the chain of a configuration alone: what is made before a policy can name it must not wait for the policy.
+ *
+ * @param path as for {@link loadConfig}
+ * @throws {ConfigError | ConfigFileError} when chain or address book are wrong.
+ * @example (await loadChain()).kind // 'world'
+ */
+export async function loadChain(path?: string, environment: Environment = {}): Promise<ChainConfig> {
+  const { file, content, fail } = await readConfigFile(path)
+  const issues = [...contradictions(content, environment)].filter(({ path: [part] }) => part === 'chain')
+  return issues.length > 0 ? fail(issues) : resolveChain(content, environment, dirname(file), fail)
+}
+
 const isBeyond = (mode: Policy['mode'], policy: Policy): boolean =>
   agentModes.indexOf(mode) > agentModes.indexOf(policy.mode)
 
