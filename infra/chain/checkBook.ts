@@ -59,15 +59,26 @@ export type RequireBookParameters = {
  * @throws {RpcSilence | RpcAnswer} when too few nodes answer.
  */
 export async function requireBook({ rpcs, quorum, book }: RequireBookParameters): Promise<readonly string[]> {
-  const looks = await Promise.allSettled(
-    rpcs.map(async (rpc) => ({ host: rpc.host, lines: await checkBook(await openStateReader(rpc), book) })),
-  )
-  const answered = looks.flatMap((look) => (look.status === 'fulfilled' ? [look.value] : []))
-  const vouching = answered.filter(({ lines }) => lines.length === 0)
-  if (vouching.length >= quorum) return vouching.map(({ host }) => host)
-  const lines = [...new Set(answered.flatMap((look) => look.lines))]
-  if (lines.length > 0) throw new AddressBookMismatchError(lines)
-  throw looks.find((look) => look.status === 'rejected')?.reason
+  const vouching: string[] = []
+  const lines = new Set<string>()
+  const failures: unknown[] = []
+  await new Promise<void>((resolve) => {
+    const looks = rpcs.map(async (rpc) => {
+      try {
+        const found = await checkBook(await openStateReader(rpc), book)
+        if (found.length === 0) vouching.push(rpc.host)
+        for (const line of found) lines.add(line)
+      } catch (error) {
+        failures.push(error)
+      }
+      // Whoever is slow holds up nobody once enough have vouched.
+      if (vouching.length >= quorum) resolve()
+    })
+    void Promise.all(looks).then(() => resolve())
+  })
+  if (vouching.length >= quorum) return vouching
+  if (lines.size > 0) throw new AddressBookMismatchError([...lines])
+  throw failures[0]
 }
 
 type Lines = AsyncGenerator<string | null>

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { InvalidInputError } from '../../../runtime/core/errors.ts'
 import { formatWad } from '../../../runtime/core/units.ts'
+import { requireBook } from '../../chain/checkBook.ts'
 import { openChain } from '../../chain/openChain.ts'
 import { type Config, loadConfig } from '../../config/loadConfig.ts'
 import { loadEnvironment } from '../../config/loadEnvironment.ts'
@@ -14,6 +15,7 @@ import { endHolder, lockFolder } from '../../signer/lock.ts'
 import { openLog } from '../openLog.ts'
 import { createEndings } from '../start/endings.ts'
 import { interruption } from '../start/interruption.ts'
+import { openRpcs } from '../start/safeAgents.ts'
 import type { Terminal } from '../terminal.ts'
 
 type Options = {
@@ -77,6 +79,7 @@ async function protect(config: Config, options: Options, terminal: Terminal): Pr
     const signer = await connectSigner({ directory })
     endings.add(() => signer.close())
     const chain = await openChain(settings, logger)
+    await requireBook({ rpcs: openRpcs(settings), quorum: settings.quorum, book: settings.addressBook })
     terminal.note(
       `protecting ${guarded.map(({ config: { id }, policy, account, route }) => `${account} (${id}, below ${formatWad(policy.healthFactor.floor)}${route === null ? '' : `, by ${route.sender}`})`).join(', ')}`,
     )
