@@ -69,11 +69,12 @@ async function run(terminal: Terminal, options: Options): Promise<void> {
     })
   const wallet = await findWallet(options)
   const payer = options.ownerLabel === undefined ? null : addressOfKey(options.ownerLabel, wallet)
+  const ids = config.agents.map(({ id }) => id)
   const parameters: NewSafeParameters = {
     rpc: openRpc(chain),
     chainId: chain.chainId,
     multicall3: chain.addressBook.multicall3,
-    ...ownersOf(options, payer, sender),
+    ...ownersOf(options, payer, keysOfAgents(ids, sender, wallet)),
     saltNonce: options.saltNonce ?? hexToBigInt(keccak256(toHex(`rialto ${agent.id}`))),
   }
   const { rpc } = parameters
@@ -151,11 +152,21 @@ function addressOfKey(label: string, wallet: Wallet): Address {
   return key.address
 }
 
-/** @throws {InvalidInputError} when it is not said whose it is, or it would be the agent's own. */
+/** The keys by which agents act, and their protectors: those that roles are to hold. */
+const keysOfAgents = (
+  ids: readonly string[],
+  sender: Address | null,
+  { keys }: Wallet,
+): readonly Address[] => [
+  ...(sender === null ? [] : [sender]),
+  ...keys.filter(({ label }) => ids.includes(label.replace(/-protector$/, ''))).map(({ address }) => address),
+]
+
+/** @throws {InvalidInputError} when it is not said whose it is, or it would belong to whom its role is to hold. */
 function ownersOf(
   { owner, threshold }: Options,
   payer: Address | null,
-  agentsKey: Address | null,
+  held: readonly Address[],
 ): Pick<NewSafeParameters, 'owners' | 'threshold'> {
   const owners = owner ?? (payer === null ? [] : [payer])
   const wrong = (message: string, fix: string) => new InvalidInputError(message, { code: 'SAFE_OWNERS', fix })
@@ -164,10 +175,11 @@ function ownersOf(
       'It is not said who owns the Safe.',
       'Name owners with --owner, or a key of yours with --owner-label.',
     )
-  if (agentsKey !== null && owners.some((each) => isAddressEqual(each, agentsKey)))
+  const agents = owners.find((each) => held.some((key) => isAddressEqual(key, each)))
+  if (agents !== undefined)
     throw wrong(
-      `${agentsKey} is the agent's own key: as an owner it would be held by no role.`,
-      'Name owners whose keys the agent does not have.',
+      `${agents} is the key of an agent or a protector: as an owner, no role would hold it.`,
+      'Name owners whose keys no agent acts with.',
     )
   if (threshold === undefined && owners.length > 1)
     throw wrong(
