@@ -27,12 +27,12 @@ const LEAST_GAS = '1'
  *   collateral when it is sold, and gas: at most what `allowances.native` lets the agent burn, and as much again.
  *
  * @param policy of the agent whose account is evacuated, in whatever mode
- * @param destination where everything goes
+ * @param destination where everything goes; null for a Safe from which its owners take nothing: then nothing is sent
  * @throws {InvalidInputError} when nobody could take anything out of the destination again.
  * @example evacuationPolicy(policy, book, owner).recipients // [owner]
  */
-export function evacuationPolicy(policy: Policy, book: AddressBook, destination: Address): Policy {
-  requireDestination(destination, book)
+export function evacuationPolicy(policy: Policy, book: AddressBook, destination: Address | null): Policy {
+  if (destination !== null) requireDestination(destination, book)
   const { version: _version, ...limits } = policy
   const { riskReducing } = limits
   const derived: PolicyLimits = {
@@ -41,7 +41,7 @@ export function evacuationPolicy(policy: Policy, book: AddressBook, destination:
     mode: 'execute',
     intents: [...evacuationKinds],
     contracts: contractsOf(book),
-    recipients: [destination],
+    recipients: destination === null ? [] : [destination],
     spend: { ...limits.spend, perTransaction: EVERY_DOLLAR, rolling: EVERY_DOLLAR },
     slippage: riskReducing.slippage,
     oracle: { ...limits.oracle, ...riskReducing.oracle },

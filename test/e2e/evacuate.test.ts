@@ -1,19 +1,47 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Address } from 'viem'
+import {
+  type Address,
+  concatHex,
+  encodeFunctionData,
+  erc20Abi,
+  getAddress,
+  type Hex,
+  numberToHex,
+  pad,
+  parseAbi,
+  parseEther,
+  parseUnits,
+} from 'viem'
+import { generatePrivateKey } from 'viem/accounts'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createChain } from '../../infra/chain/createChain.ts'
 import { prepareDrill } from '../../infra/drill/prepareDrill.ts'
 import { openOrders } from '../../infra/orders/ownerOrders.ts'
 import { packageRoot } from '../../infra/process/packageRoot.ts'
+import {
+  encodeSafeExecution,
+  safeTransactionHash,
+  safeTransactionOf,
+} from '../../infra/safe/safeTransaction.ts'
+import { SCRYPT_COST } from '../../infra/signer/keystore/keyFile.ts'
+import { openKeystore } from '../../infra/signer/keystore/openKeystore.ts'
+import { addressOf, worldAccounts } from '../../infra/world/accounts.ts'
 import { createActors } from '../../infra/world/actors.ts'
-import { usd, wei } from '../../runtime/core/units.ts'
-import { userAccountData } from '../../runtime/protocols/aave-v3/read.ts'
-import { balanceOf } from '../../runtime/protocols/erc20/read.ts'
+import { openPositions } from '../../infra/world/openPositions.ts'
+import { testWorld } from '../../infra/world/testWorld.ts'
+import type { Call } from '../../runtime/core/lifecycle.ts'
+import { tokenAmount, usd, wei } from '../../runtime/core/units.ts'
+import { aaveDebtTokenActionsAbi } from '../../runtime/protocols/aave-v3/abi.ts'
+import { borrowAllowance, userAccountData } from '../../runtime/protocols/aave-v3/read.ts'
+import { allowance, balanceOf, nativeBalanceOf } from '../../runtime/protocols/erc20/read.ts'
 import { readAll } from '../../runtime/protocols/read.ts'
-import { type Command, finished, rialto } from './rialto.ts'
+import { deploySafe, deploySafeContracts } from '../safe/deploySafe.ts'
+import { type Command, finished, rialto, scratchFolder } from './rialto.ts'
 
 const OWNER: Address = '0x000000000000000000000000000000000000bEEF'
+const STRANGER = getAddress('0x000000000000000000000000000000000000bad5')
+const OUTSIDER = getAddress('0x000000000000000000000000000000000000fee5')
 const POLICY = join(packageRoot(import.meta.url), 'policies/lending-guardian.json')
 
 /** A position on a chain of its own, whose configuration says where to evacuate it to. */
@@ -72,6 +100,156 @@ const untilMore = (command: Command, seen: number): Promise<void> =>
     command.child.stderr?.on('data', look)
     look()
   })
+
+const world = await testWorld()
+const contracts = await deploySafeContracts(world, worldAccounts.deployer)
+
+/** Two Safes with a position each: one of three owners, of whom two sign, and one of an owner whose key is here. */
+async function safes() {
+  const folder = scratchFolder()
+  const { addressBook: book, client } = world
+  const passphrase = 'a passphrase for this test'
+  writeFileSync(join(folder, 'passphrase'), `${passphrase}\n`, { mode: 0o600 })
+  writeFileSync(join(folder, 'addresses.json'), JSON.stringify(book))
+  const keystore = openKeystore(join(folder, 'keystore'), Buffer.from(passphrase))
+  const key = { label: 'owner', privateKey: generatePrivateKey(), cost: SCRYPT_COST.local }
+  const { address: owner } = keystore.store(key)
+  keystore.close()
+  await client.setBalance({ address: owner, value: parseEther('2') })
+  const owners = [addressOf('oracle'), addressOf('treasury'), addressOf('whale')]
+  const shared = await deploySafe(world, contracts, worldAccounts.deployer, {
+    owners,
+    threshold: 2,
+    salt: 1n,
+  })
+  const single = await deploySafe(world, contracts, worldAccounts.deployer, { owners: [owner], salt: 2n })
+  const entry = (id: string, { safe, modifier }: typeof shared, more: object = {}) => ({
+    ...{ id, role: 'lending-guardian', policy: POLICY, ...more },
+    account: { safe, modifier, roleKey: id, multiSend: contracts.multiSendCallOnly },
+  })
+  const file = join(folder, 'rialto.config.json')
+  writeFileSync(
+    file,
+    JSON.stringify({
+      signer: { passphrase: { kind: 'file', path: 'passphrase' } },
+      chain: { kind: 'rpc', rpcUrl: world.url, chainId: world.chainId, addressBook: 'addresses.json' },
+      agents: [entry('shared', shared), entry('single', single, { evacuateTo: OWNER })],
+    }),
+  )
+  const holdings = { collateral: tokenAmount(parseEther('40')), debt: tokenAmount(parseUnits('50769', 6)) }
+  const wallet = { walletUsdc: tokenAmount(parseUnits('30', 6)), walletEth: wei(parseEther('1')) }
+  await openPositions(
+    world,
+    [shared, single].map(({ safe: account }) => ({ account, ...holdings, ...wallet })),
+  )
+  await client.setAutomine(true)
+  const chain = await createChain({ rpcUrl: world.url, chainId: world.chainId, multicall3: book.multicall3 })
+  return {
+    ...{ folder, owners, owner, shared: shared.safe, single: single.safe },
+    run: (...argv: readonly string[]) =>
+      finished(rialto(['evacuate', ...argv, '--config', file], { folder })),
+    /** Has somebody send something, whose key nobody here has. */
+    async sendAs(from: Address, to: Address, data: Hex) {
+      await client.impersonateAccount({ address: from })
+      const hash = await client.request({
+        method: 'eth_sendTransaction',
+        params: [{ from, to, data, gas: '0x7a1200', maxFeePerGas: '0x0', maxPriorityFeePerGas: '0x0' }],
+      } as never)
+      await client.stopImpersonatingAccount({ address: from })
+      const { status } = await client.waitForTransactionReceipt({ hash: hash as Hex })
+      expect(status).toBe('success')
+    },
+    async look(account: Address) {
+      const head = await chain.head()
+      const [usdcReserve] = book.aaveV3.reserves.filter(({ asset }) => asset !== book.wrappedNative)
+      return readAll(chain, head.hash, {
+        position: userAccountData(book.aaveV3.pool, account),
+        weth: balanceOf(book.wrappedNative, account),
+        native: nativeBalanceOf(book.multicall3, account),
+        stranger: allowance(book.wrappedNative, account, STRANGER),
+        credit: borrowAllowance(usdcReserve?.variableDebtToken ?? account, account, STRANGER),
+      })
+    },
+  }
+}
+
+describe('rialto evacuate of a Safe', { timeout: 120_000 }, () => {
+  it('is one transaction of its owners: written for several, sent for one', async () => {
+    const scene = await safes()
+    const { addressBook: book, client } = world
+    const debtToken = book.aaveV3.reserves.find(
+      ({ asset }) => asset !== book.wrappedNative,
+    )?.variableDebtToken
+    for (const safe of [scene.shared, scene.single]) {
+      await client.setNextBlockBaseFeePerGas({ baseFeePerGas: 0n })
+      const approve = { abi: erc20Abi, functionName: 'approve', args: [STRANGER, 5n] } as const
+      await scene.sendAs(safe, book.wrappedNative, encodeFunctionData(approve))
+      await client.setNextBlockBaseFeePerGas({ baseFeePerGas: 0n })
+      const delegation = { abi: aaveDebtTokenActionsAbi, functionName: 'approveDelegation' } as const
+      const data = encodeFunctionData({ ...delegation, args: [STRANGER, 9n] })
+      await scene.sendAs(safe, debtToken as Address, data)
+      expect(await scene.look(safe)).toMatchObject({ stranger: 5n, credit: 9n })
+    }
+
+    const aimless = await scene.run('--agent', 'shared')
+    expect(aimless.code).toBe(2)
+    expect(aimless.stderr).toMatch(/^rialto: A Safe is evacuated by its owners\. .*--out.*--owner-label/)
+    expect(openOrders(scene.folder).list()).toEqual([])
+
+    const out = join(scene.folder, 'evacuation.json')
+    const written = await scene.run('--agent', 'shared', '--out', out, '--json')
+    expect(written.code, written.stderr).toBe(0)
+    // Whoever reduces risk may go on until the owners have signed.
+    expect(openOrders(scene.folder).stateFor({ agent: 'shared' })).toBe('reducing')
+    const [told] = JSON.parse(written.stdout)
+    expect(told).toMatchObject({ safe: scene.shared, threshold: 2, stopped: null, remains: [], sent: null })
+    const file = JSON.parse(readFileSync(out, 'utf8'))
+    expect(file.meta.createdFromSafeAddress).toBe(scene.shared)
+    expect(file.transactions.map(({ to, data }: Call) => ({ to, data }))).toEqual(
+      told.transactions.map(({ to, data }: Call) => ({ to, data })),
+    )
+    // As two owners would carry it out in the Safe's own app, some blocks later.
+    const batch = file.transactions.map(({ to, value, data }: Call) => ({
+      to,
+      value: wei(BigInt(value)),
+      data,
+    }))
+    const transaction = safeTransactionOf(batch, contracts.multiSendCallOnly, 0n)
+    expect(safeTransactionHash(scene.shared, world.chainId, transaction)).toBe(told.transactionHash)
+    await client.mine({ blocks: 20 })
+    const signers = scene.owners.slice(0, 2).toSorted((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1))
+    for (const from of signers) {
+      await client.setNextBlockBaseFeePerGas({ baseFeePerGas: 0n })
+      const abi = parseAbi(['function approveHash(bytes32 hash)'])
+      const data = encodeFunctionData({ abi, functionName: 'approveHash', args: [told.transactionHash] })
+      await scene.sendAs(from, scene.shared, data)
+    }
+    const approved = signers.map((owner) => concatHex([pad(owner), numberToHex(0, { size: 32 }), '0x01']))
+    await client.setNextBlockBaseFeePerGas({ baseFeePerGas: 0n })
+    await scene.sendAs(OUTSIDER, scene.shared, encodeSafeExecution(transaction, concatHex(approved)))
+    const shared = await scene.look(scene.shared)
+    expect(shared).toMatchObject({ stranger: 0n, credit: 0n, native: parseEther('1') })
+    expect(shared.position).toMatchObject({ totalDebt: 0n, totalCollateral: 0n })
+    const weth = told.changes.find(({ name }: { name: string }) => name === 'WETH')
+    // What it was shown to be, up to twenty blocks of interest.
+    expect(shared.weth).toBeGreaterThan((BigInt(weth.change) * 9_999n) / 10_000n)
+
+    const sent = await scene.run('--agent', 'single', '--owner-label', 'owner', '--yes')
+    expect(sent.code, sent.stderr).toBe(0)
+    expect(sent.stdout).toMatch(/measured at 0x\w+: .*\+[\d.]+ WETH/)
+    const single = await scene.look(scene.single)
+    expect(single).toMatchObject({ stranger: 0n, credit: 0n, native: 0n, weth: 0n })
+    expect(single.position).toMatchObject({ totalDebt: 0n, totalCollateral: 0n })
+    const arrived = await scene.look(OWNER)
+    expect(arrived.native).toBe(parseEther('1'))
+    expect(arrived.weth).toBeGreaterThan(parseEther('10'))
+
+    // Done: run again, it finds nothing to do.
+    const again = await scene.run('--agent', 'single', '--owner-label', 'owner', '--yes')
+    expect(again.code, again.stderr).toBe(0)
+    expect(again.stdout).toContain('there is nothing to sign')
+  })
+})
 
 describe('rialto evacuate', { timeout: 240_000 }, () => {
   it('shows what it would do, does it, is killed in the middle, and goes on', async () => {

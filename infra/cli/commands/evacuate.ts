@@ -11,6 +11,7 @@ import { type ChainConfig, type Config, loadConfig } from '../../config/loadConf
 import { loadEnvironment } from '../../config/loadEnvironment.ts'
 import { prepareDirectory } from '../../directory.ts'
 import { findEvacuees } from '../../evacuation/findEvacuees.ts'
+import { prepareSafe, type SafeEvacuee } from '../../evacuation/prepareSafe.ts'
 import { readArrivals } from '../../evacuation/readArrivals.ts'
 import {
   type EvacuationEnd,
@@ -19,7 +20,7 @@ import {
   type RunEvacuationOptions,
   runEvacuation,
 } from '../../evacuation/runEvacuation.ts'
-import { searchApprovals } from '../../evacuation/searchApprovals.ts'
+import { type RunningSearch, searchApprovals } from '../../evacuation/searchApprovals.ts'
 import { giveOwnerOrder, openOrders } from '../../orders/ownerOrders.ts'
 import { connectSigner } from '../../signer/connectSigner.ts'
 import { SignerError } from '../../signer/errors.ts'
@@ -40,6 +41,8 @@ import { keystoreLabels, signerAccounts } from '../start/signerAccounts.ts'
 import { findPassphrase, openChainSigner } from '../start/signerPassphrase.ts'
 import { paint, type Terminal } from '../terminal.ts'
 import { describeEnd, describePlan, type EvacuationPlan, endAsJson, planAsJson } from './evacuate/describe.ts'
+import { describeSafe, isWhole, safeAsJson, sendSafe, writeSafe } from './evacuate/safe.ts'
+import { openRpc } from './policy/policyTarget.ts'
 import { scopeOf } from './scope.ts'
 
 type Options = PassphraseOptions & {
@@ -49,12 +52,18 @@ type Options = PassphraseOptions & {
   readonly yes?: boolean
   readonly patience: number
   readonly firstBlock: bigint
+  readonly validBlocks: bigint
+  readonly out?: string
+  readonly ownerLabel?: string
   readonly config?: string
   readonly json?: boolean
 }
 
 /** Blocks without progress after which an evacuation gives up: ten minutes of Ethereum's. */
 const PATIENCE = 50
+
+/** Blocks that the owners of a Safe are given to sign: a day of Ethereum's. */
+const VALID_BLOCKS = 7_200n
 
 /** `rialto evacuate`: unwinds positions, revokes allowances, and moves everything to the owner. */
 export function evacuateCommand(terminal: Terminal): Command {
@@ -72,6 +81,17 @@ export function evacuateCommand(terminal: Terminal): Command {
       'the block from which on to look for approvals: one before which the account did nothing',
       blockNumber,
       0n,
+    )
+    .option('--out <file>', "for a Safe: write its owners' transaction for Safe's Transaction Builder")
+    .option(
+      '--owner-label <label>',
+      'for a Safe that asks for one owner: sign with this key of the keystore, and send',
+    )
+    .option(
+      '--valid-blocks <blocks>',
+      'for a Safe: within how many blocks its owners sign',
+      (text) => BigInt(blocks(text)),
+      VALID_BLOCKS,
     )
     .option('--config <file>', 'the configuration (default: rialto.config.ts in this folder)')
     .addOption(passphraseFileOption())
@@ -109,13 +129,9 @@ async function evacuate(config: Config, options: Options, terminal: Terminal): P
       fix: 'Name a chain in the configuration.',
     })
   const scope = scopeOf(options)
-  const evacuees = findEvacuees(config, settings.addressBook, scope)
-  const isAsked = options.yes !== true && options.plan !== true
-  if (isAsked && !canAsk())
-    throw new InvalidInputError('There is no terminal to ask on whether to evacuate.', {
-      code: 'NO_TERMINAL',
-      fix: 'Look at it with --plan, and do it with --yes.',
-    })
+  const { own, safes } = findEvacuees(config, settings.addressBook, scope)
+  const isPlan = options.plan === true
+  requireAim(options, own, safes)
   const endings = createEndings(terminal.note)
   const stop = interruption()
   endings.add(() => stop.dispose())
@@ -124,7 +140,7 @@ async function evacuate(config: Config, options: Options, terminal: Terminal): P
     const logger = openLog(directory, terminal)
     endings.add(() => logger.close())
     // Whoever says yes is heard before anything that could fail is asked: everybody else stops here and now.
-    if (options.yes === true && options.plan !== true) orderIt(directory, scope, terminal)
+    if (own.length > 0 && options.yes === true && !isPlan) orderIt(directory, scope, 'evacuating', terminal)
     const chain = await openChain(settings, logger)
     const { number: head } = await chain.head()
     const searchFor = ({ account }: Pick<Evacuee, 'account'>) =>
@@ -135,45 +151,146 @@ async function evacuate(config: Config, options: Options, terminal: Terminal): P
         head,
         first: options.firstBlock,
       })
-    if (options.yes !== true) {
-      const plans = await planAll(evacuees, chain, settings, searchFor)
-      if (options.plan === true && options.json === true)
-        terminal.out(JSON.stringify(plans.map((plan) => planAsJson(plan, settings.addressBook))))
-      else
-        for (const plan of plans)
-          for (const line of describePlan(plan, settings.addressBook))
-            (options.plan === true ? terminal.out : terminal.note)(line)
-      const isClean = plans.every(({ rehearsal }) => rehearsal.stopped === null)
-      if (options.plan === true) return exitCodeOf(isClean, plans)
-      await confirm()
-      orderIt(directory, scope, terminal)
-    }
-    const unlock = await lockOnly(directory)
-    endings.add(() => unlock())
-    const signer = await signerFor(config, settings, options, { chain, logger, endings, terminal })
-    const ends = await runEvacuation({
-      chain,
-      signer,
-      orders: openOrders(directory),
-      book: settings.addressBook,
-      evacuees,
-      blockSeconds: settings.blockSeconds,
-      patience: options.patience,
-      logger,
-      signal: stop.signal,
-      searchFor,
-      onError: (error) => terminal.note(`  ${error.toLine()}`),
-      onProgress(block, { config: { id } }, progress) {
-        const what = 'reason' in progress ? `${progress.kind}, ${progress.reason}` : progress.kind
-        terminal.note(`  block ${block}  ${id}: ${what}`)
-      },
-    })
-    await report(ends, { chain, signer, settings, json: options.json === true, terminal })
-    const isClean = ends.every(({ stopped, remains }) => stopped === null && !remains.some(isOfValue))
-    return exitCodeOf(isClean, ends)
+    const parts: Parts = { config, settings, options, scope, terminal, chain, logger, endings, searchFor }
+    const done: Done[] = []
+    if (own.length > 0) done.push(await evacuateOwn(own, parts, stop.signal))
+    for (const safe of safes) done.push(await evacuateSafe(safe, parts))
+    if (options.json === true) terminal.out(JSON.stringify(done.flatMap(({ json }) => json)))
+    return worst(done.map(({ code }) => code))
   } finally {
     await endings.run()
   }
+}
+
+/** What came of one part, and what is said of it with --json. */
+type Done = { readonly code: number; readonly json: readonly object[] }
+
+/** What failed counts most, then what nobody looked at. */
+const worst = (codes: readonly number[]): number =>
+  codes.includes(1) ? 1 : codes.includes(UNSEARCHED) ? UNSEARCHED : 0
+
+type Parts = {
+  readonly config: Config
+  readonly settings: Rpc
+  readonly options: Options
+  readonly scope: ReturnType<typeof scopeOf>
+  readonly terminal: Terminal
+  readonly chain: Chain
+  readonly logger: Logger
+  readonly endings: Endings
+  readonly searchFor: (evacuee: Pick<Evacuee, 'account'>) => RunningSearch
+}
+
+/** @throws {InvalidInputError} when it is not said what is to become of it, before anything is ordered. */
+function requireAim(options: Options, own: readonly Evacuee[], safes: readonly SafeEvacuee[]): void {
+  const { plan, yes, out, ownerLabel } = options
+  const aims = [
+    plan === true ? '--plan' : null,
+    out === undefined ? null : '--out',
+    ownerLabel === undefined ? null : '--owner-label',
+  ]
+  const given = aims.filter((aim) => aim !== null)
+  if (safes.length === 0 && (out !== undefined || ownerLabel !== undefined))
+    throw new InvalidInputError('No account that is meant is a Safe.', {
+      fix: 'Leave --out and --owner-label out.',
+    })
+  if (given.length > 1) throw new InvalidInputError(`It is either ${given.join(' or ')}.`)
+  if (safes.length > 1 && out !== undefined)
+    throw new InvalidInputError('A file holds the transaction of one Safe.', {
+      fix: `Name one with --agent: ${safes.map(({ config }) => config.id).join(', ')}.`,
+    })
+  if (own.length === 0 && given.length === 0)
+    throw new InvalidInputError('A Safe is evacuated by its owners.', {
+      code: 'SAFE_OWNERS',
+      fix: 'Look at it with --plan, write it for their app with --out, or sign it with --owner-label.',
+    })
+  const isAsked = yes !== true && plan !== true && (own.length > 0 || ownerLabel !== undefined)
+  if (isAsked && !canAsk())
+    throw new InvalidInputError('There is no terminal to ask on whether to evacuate.', {
+      code: 'NO_TERMINAL',
+      fix: 'Look at it with --plan, and do it with --yes.',
+    })
+}
+
+async function evacuateOwn(own: readonly Evacuee[], parts: Parts, signal: AbortSignal): Promise<Done> {
+  const { config, settings, options, scope, terminal, chain, logger, endings, searchFor } = parts
+  const { directory } = config
+  const book = settings.addressBook
+  if (options.yes !== true) {
+    const plans = await planAll(own, chain, settings, searchFor)
+    const isPlan = options.plan === true
+    if (!isPlan || options.json !== true)
+      for (const plan of plans)
+        for (const line of describePlan(plan, book)) (isPlan ? terminal.out : terminal.note)(line)
+    const isClean = plans.every(({ rehearsal }) => rehearsal.stopped === null)
+    if (isPlan) return { code: exitCodeOf(isClean, plans), json: plans.map((plan) => planAsJson(plan, book)) }
+    await confirm()
+    orderIt(directory, scope, 'evacuating', terminal)
+  }
+  const unlock = await lockOnly(directory)
+  endings.add(() => unlock())
+  const signer = await signerFor(config, settings, options, { chain, logger, endings, terminal })
+  const ends = await runEvacuation({
+    chain,
+    signer,
+    orders: openOrders(directory),
+    book,
+    evacuees: own,
+    blockSeconds: settings.blockSeconds,
+    patience: options.patience,
+    logger,
+    signal,
+    searchFor,
+    onError: (error) => terminal.note(`  ${error.toLine()}`),
+    onProgress(block, { config: { id } }, progress) {
+      const what = 'reason' in progress ? `${progress.kind}, ${progress.reason}` : progress.kind
+      terminal.note(`  block ${block}  ${id}: ${what}`)
+    },
+  })
+  const isClean = ends.every(({ stopped, remains }) => stopped === null && !remains.some(isOfValue))
+  const told = await Promise.all(
+    ends.map(async (end) => ({ end, arrivals: await readArrivals(end.evacuee, { chain, signer, book }) })),
+  )
+  if (options.json !== true)
+    for (const { end, arrivals } of told)
+      for (const line of describeEnd(end, arrivals, book)) terminal.out(line)
+  return {
+    code: exitCodeOf(isClean, ends),
+    json: told.map(({ end, arrivals }) => endAsJson(end, arrivals, book)),
+  }
+}
+
+/** Prepares the transaction of a Safe's owners, and writes or sends it where that is asked for. */
+async function evacuateSafe(evacuee: SafeEvacuee, parts: Parts): Promise<Done> {
+  const { config, settings, options, terminal, chain, searchFor } = parts
+  const { plan, yes, out, ownerLabel, json, validBlocks } = options
+  const { addressBook: book, blockSeconds } = settings
+  const { id } = evacuee.config
+  const isActing = plan !== true && (out !== undefined || ownerLabel !== undefined)
+  // Until the owners have signed, whoever reduces risk may; an order that is stricter stays.
+  const state = openOrders(config.directory).stateFor({ agent: id, account: evacuee.account })
+  if (isActing && state === 'active') orderIt(config.directory, { agent: id }, 'reducing', terminal)
+  const search = searchFor(evacuee)
+  const rpc = openRpc(settings)
+  const prepared = await prepareSafe(evacuee, { chain, rpc, book, blockSeconds, validBlocks, search })
+  if (json !== true) for (const line of describeSafe(prepared, book)) terminal.out(line)
+  const isNothing = prepared.transaction === null
+  if (isActing && !isNothing && out !== undefined) {
+    writeSafe(out, prepared, book)
+    terminal.note(`${prepared.plan.calls.length} calls are in ${out}: open it in Safe's Transaction Builder.`)
+  }
+  let sent: string | null = null
+  if (isActing && !isNothing && ownerLabel !== undefined) {
+    if (yes !== true) await confirm()
+    sent = await sendSafe(ownerLabel, prepared, options, settings)
+    terminal.note(`Transaction ${sent} is mined. "rialto resume" lets its agent go on.`)
+  }
+  if (!isActing && plan !== true && !isNothing)
+    terminal.note(
+      `Nothing of the Safe was moved: run this again with --agent ${id} and --out or --owner-label.`,
+    )
+  const isDone = isWhole(prepared) && (isActing || plan === true || isNothing)
+  return { code: exitCodeOf(isDone, [prepared]), json: [safeAsJson(prepared, book, sent)] }
 }
 
 type Rpc = Extract<ChainConfig, { kind: 'rpc' }>
@@ -210,11 +327,17 @@ async function confirm(): Promise<void> {
 }
 
 /** The file is what signer and guards obey; a runtime that runs is told as well, for workers elsewhere and its status. */
-function orderIt(directory: string, scope: ReturnType<typeof scopeOf>, terminal: Terminal): void {
+function orderIt(
+  directory: string,
+  scope: ReturnType<typeof scopeOf>,
+  state: 'evacuating' | 'reducing',
+  terminal: Terminal,
+): void {
   const reason = `ordered by ${process.env.USER ?? 'the owner'} on the command line`
-  giveOwnerOrder(directory, { scope, state: 'evacuating', reason })
-  sendOrder(directory, { scope, state: 'halted', reason }).catch((error: unknown) =>
-    terminal.note(`  the runtime could not be told, which changes nothing here: ${describeError(error)}`),
+  giveOwnerOrder(directory, { scope, state, reason })
+  sendOrder(directory, { scope, state: state === 'evacuating' ? 'halted' : state, reason }).catch(
+    (error: unknown) =>
+      terminal.note(`  the runtime could not be told, which changes nothing here: ${describeError(error)}`),
   )
 }
 
@@ -269,30 +392,4 @@ async function lockOnly(directory: string): Promise<() => void> {
       details: error.details,
     })
   }
-}
-
-async function report(
-  ends: readonly EvacuationEnd[],
-  {
-    chain,
-    signer,
-    settings,
-    json,
-    terminal,
-  }: {
-    readonly chain: Chain
-    readonly signer: Signer
-    readonly settings: Rpc
-    readonly json: boolean
-    readonly terminal: Terminal
-  },
-): Promise<void> {
-  const book = settings.addressBook
-  const told = await Promise.all(
-    ends.map(async (end) => ({ end, arrivals: await readArrivals(end.evacuee, { chain, signer, book }) })),
-  )
-  if (json) terminal.out(JSON.stringify(told.map(({ end, arrivals }) => endAsJson(end, arrivals, book))))
-  else
-    for (const { end, arrivals } of told)
-      for (const line of describeEnd(end, arrivals, book)) terminal.out(line)
 }

@@ -112,7 +112,7 @@ function amountOf(token: Address | null, amount: bigint, book: AddressBook): str
 }
 
 /** What a token of the book is called; aTokens and debt tokens by what they stand for. */
-function nameOf(token: Address, book: AddressBook): string {
+export function nameOf(token: Address, book: AddressBook): string {
   const symbolOf = (asset: Address) => tokenOf(asset, book)?.symbol ?? asset
   for (const { asset, aToken, variableDebtToken } of book.aaveV3.reserves) {
     if (isAddressEqual(aToken, token)) return `${symbolOf(asset)} of collateral`
@@ -122,7 +122,7 @@ function nameOf(token: Address, book: AddressBook): string {
 }
 
 /** @example signed({ token: aWeth, change: -10n ** 18n }, book) // '-1 WETH of collateral' */
-function signed(
+export function signed(
   { token, change }: { readonly token: Address; readonly change: bigint },
   book: AddressBook,
 ): string {
@@ -133,7 +133,7 @@ function signed(
   return `${change > 0n ? '+' : ''}${formatUnits(change, decimals)} ${nameOf(token, book)}`
 }
 
-const unsearchedLines = (unsearched: Unsearched | null): readonly string[] =>
+export const unsearchedLines = (unsearched: Unsearched | null): readonly string[] =>
   unsearched === null
     ? []
     : [
@@ -141,7 +141,7 @@ const unsearchedLines = (unsearched: Unsearched | null): readonly string[] =>
         '    Ask another node, or name the first block of the account with --first-block.',
       ]
 
-const unsearchedAsJson = (unsearched: Unsearched | null) =>
+export const unsearchedAsJson = (unsearched: Unsearched | null) =>
   unsearched === null
     ? null
     : { from: unsearched.from.toString(), to: unsearched.to.toString(), why: unsearched.why }
@@ -149,7 +149,10 @@ const unsearchedAsJson = (unsearched: Unsearched | null) =>
 const listed = (arrivals: readonly Arrival[], book: AddressBook): string =>
   arrivals.map(({ token, amount }) => amountOf(token, amount, book)).join(', ') || 'nothing'
 
-const describeRemainder = ({ what, token, amount, worth, why }: Remainder, book: AddressBook): string =>
+export const describeRemainder = (
+  { what, token, amount, worth, why }: Remainder,
+  book: AddressBook,
+): string =>
   `${what === 'debt' ? 'a debt of ' : ''}${amountOf(token, amount, book)}${worth === null ? '' : `, ${money(formatUsd(worth))} dollars`}: ${why}`
 
 const arrivalAsJson = ({ token, amount }: Arrival, book: AddressBook) => ({
@@ -158,7 +161,7 @@ const arrivalAsJson = ({ token, amount }: Arrival, book: AddressBook) => ({
   amount: amount.toString(),
 })
 
-const remainderAsJson = (remainder: Remainder, book: AddressBook) => ({
+export const remainderAsJson = (remainder: Remainder, book: AddressBook) => ({
   what: remainder.what,
   token: remainder.token,
   symbol: remainder.token === null ? null : (tokenOf(remainder.token, book)?.symbol ?? null),
