@@ -37,20 +37,24 @@ export const policyOptions = (command: Command): Command =>
     .option(
       '--member <address>',
       "of the agent's key, where it is not in the keystore (default: the key with the agent's label)",
-      parseMember,
+      parseAddress,
     )
     .option(
       '--protector-member <address>',
       "of the protector's key, where it is not in the keystore (default: the one that the configuration names)",
-      parseMember,
+      parseAddress,
     )
     .option('--config <file>', 'the configuration (default: rialto.config.ts in this folder)')
     .option('--json', 'print the result as JSON')
 
-function parseMember(text: string): Address {
+/** An address on the command line. @throws {InvalidArgumentError} */
+export function parseAddress(text: string): Address {
   if (isAddress(text)) return getAddress(text)
   throw new InvalidArgumentError('It must be an address with the right checksum.')
 }
+
+const NO_SAFE_FIX =
+  'Set its account to { safe, modifier, roleKey, multiSend }; rialto safe create makes them, and prints it.'
 
 /** An agent with its policy as the file has it, whatever mode the configuration holds it to. */
 export type PolicyTarget = {
@@ -109,7 +113,7 @@ function findAgent(
     })
   throw new InvalidInputError('No agent of the configuration has a Safe for its account.', {
     code: 'NO_SAFE',
-    fix: 'Set its account to { safe, modifier, roleKey, multiSend }.',
+    fix: NO_SAFE_FIX,
   })
 }
 
@@ -131,7 +135,7 @@ export async function findRole(options: PolicyOptions): Promise<RoleTarget> {
   if (safe === null || config.chain.kind !== 'rpc')
     throw new InvalidInputError(`The account of agent "${agent.id}" is no Safe.`, {
       code: 'NO_SAFE',
-      fix: 'Set its account to { safe, modifier, roleKey, multiSend }.',
+      fix: NO_SAFE_FIX,
     })
   const book = config.chain.addressBook
   const { role, protectorRole } = rolesOf({ safe, policy, book, sender, protector })

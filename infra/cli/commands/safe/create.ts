@@ -1,21 +1,11 @@
 import { Command, InvalidArgumentError } from 'commander'
-import {
-  type Address,
-  formatEther,
-  getAddress,
-  hexToBigInt,
-  isAddress,
-  isAddressEqual,
-  keccak256,
-  maxUint256,
-  toHex,
-} from 'viem'
+import { type Address, formatEther, hexToBigInt, isAddressEqual, keccak256, maxUint256, toHex } from 'viem'
 import { InvalidInputError } from '../../../../runtime/core/errors.ts'
 import { type CreationCost, createSafe, tryCreation } from '../../../safe/createSafe.ts'
 import { type NewSafe, type NewSafeParameters, planSafe } from '../../../safe/planSafe.ts'
 import { passphraseFdOption, passphraseFileOption } from '../../passphrase.ts'
 import type { Terminal } from '../../terminal.ts'
-import { findPolicy, openRpc, type PolicyOptions } from '../policy/policyTarget.ts'
+import { findPolicy, openRpc, type PolicyOptions, parseAddress } from '../policy/policyTarget.ts'
 import { findWallet, type Wallet, type WalletOptions, withKeystore } from '../wallet/openWallet.ts'
 
 type Options = Pick<PolicyOptions, 'config' | 'agent' | 'member' | 'json'> &
@@ -119,11 +109,6 @@ const PASTE = 'Write the account into the configuration, then: rialto policy app
 
 /** The agent's id as the short name of a role: of at most 31 characters, and no number in hex. */
 const roleKeyOf = (id: string): string => id.replace(/^0x/, 'agent-').slice(0, 31)
-
-function parseAddress(text: string): Address {
-  if (isAddress(text)) return getAddress(text)
-  throw new InvalidArgumentError('It must be an address with the right checksum.')
-}
 
 const parseOwner = (text: string, before: readonly Address[] | undefined): readonly Address[] => [
   ...(before ?? []),
