@@ -5,7 +5,7 @@ import type { BlockRef } from '../../runtime/core/snapshot.ts'
 import { usd } from '../../runtime/core/units.ts'
 import type { TradingState } from '../../runtime/core/verdict.ts'
 import type { Invariant } from './invariants.ts'
-import type { Defect } from './simulateSeed.ts'
+import { type Defect, PROTECTOR } from './simulateSeed.ts'
 
 /** The same port with some methods of its own. */
 const changed = <T extends object>(port: T, methods: Partial<T>): T =>
@@ -165,6 +165,15 @@ export const mutants: readonly Mutant[] = [
         submission: { ...submission, publicAfterBlocks: submission.publicAfterBlocks === null ? null : 0 },
       }),
       parts: { isPrivate: true },
+    },
+  },
+  {
+    name: 'a protector that nobody starts again',
+    breaks: 'a position under the hard floor is rescued',
+    defect: {
+      revives: (name) => name !== PROTECTOR,
+      parts: { graceBlocks: 0n, hasApprovers: false },
+      needs: ['protector killed', 'price falls'],
     },
   },
 ]

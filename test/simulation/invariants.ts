@@ -3,13 +3,15 @@ import type { Hash } from '../../runtime/core/ids.ts'
 import { isRiskReducing } from '../../runtime/core/intent.ts'
 import type { AttemptRecord, IntentRecord, Journal } from '../../runtime/core/journal.ts'
 import type { SubmissionRoute } from '../../runtime/core/ports.ts'
+import { formatWad } from '../../runtime/core/units.ts'
 import type { Policy } from '../../runtime/guards/policy.ts'
+import type { Protection } from '../../runtime/protector/createProtector.ts'
 import { WETH } from '../../runtime/protocols/sampleSnapshot.fixture.ts'
-import { nonceIn, priceIn } from '../twins/chain/marketState.ts'
+import { accountIn, nonceIn, priceIn } from '../twins/chain/marketState.ts'
 import type { MemoryChain } from '../twins/memoryChain.ts'
 import type { Approvers } from './approvers.ts'
 import type { JournalHost } from './journalHost.ts'
-import { ACCOUNT } from './scene.ts'
+import { ACCOUNT, book } from './scene.ts'
 import { createSignatureChecks } from './signatures.ts'
 import type { SignerHost } from './signerHost.ts'
 
@@ -27,6 +29,7 @@ export const invariants = [
   'no intent is lost',
   'the journal equals the chain',
   'no nonce gap is left',
+  'a position under the hard floor is rescued',
 ] as const
 export type Invariant = (typeof invariants)[number]
 
@@ -54,6 +57,8 @@ export type MonitorParameters = {
   readonly policy: Policy
   readonly approvers: Approvers
   readonly graceBlocks: bigint | null
+  /** What the protector did about the last block that it saw; null before the first. */
+  readonly protection: () => Protection['kind'] | null
   readonly now: () => number
 }
 
@@ -161,8 +166,24 @@ export function createMonitor(parameters: MonitorParameters): Monitor {
     },
     async atRest() {
       const [attempts, intents] = await Promise.all([host.journal.attempts(), host.journal.intents()])
-      return [...checkLost(intents), ...checkEqual(attempts, intents), ...(await checkGaps(host.journal))]
+      return [
+        ...checkLost(intents),
+        ...checkEqual(attempts, intents),
+        ...(await checkGaps(host.journal)),
+        ...checkRescued(),
+      ]
     },
+  }
+
+  /** Where a protector runs: agents want nothing any more by then. */
+  function checkRescued(): Omit<Violation, 'at'>[] {
+    const { graceBlocks, protection } = parameters
+    const kind = protection()
+    if (graceBlocks === null || kind === 'denied' || kind === 'helpless') return []
+    const { healthFactor } = accountIn(chain.head().state, book, ACCOUNT)
+    if (healthFactor >= policy.healthFactor.floor) return []
+    const what = `the health factor is ${formatWad(healthFactor)}, and the protector says ${kind ?? 'nothing'}`
+    return [{ invariant: 'a position under the hard floor is rescued', what }]
   }
 
   function checkLost(intents: readonly IntentRecord[]): Omit<Violation, 'at'>[] {

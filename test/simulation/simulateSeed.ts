@@ -8,6 +8,7 @@ import type { Journal } from '../../runtime/core/journal.ts'
 import type { Chain, Logger, Signer, SubmissionRoute } from '../../runtime/core/ports.ts'
 import type { BlockRef } from '../../runtime/core/snapshot.ts'
 import type { Policy } from '../../runtime/guards/policy.ts'
+import type { Protection } from '../../runtime/protector/createProtector.ts'
 import { createApprovers } from './approvers.ts'
 import { startEngine } from './engine.ts'
 import { createFaultPlan, type Fault } from './faults.ts'
@@ -38,6 +39,8 @@ export type Defect = {
   readonly policy?: (policy: Policy) => Policy
   /** How many blocks the protector takes its grace for. */
   readonly graceBlocks?: (blocks: bigint) => bigint
+  /** Whether somebody starts a process again that died. */
+  readonly revives?: (name: string) => boolean
   /** Parts of the product that it takes to show. */
   readonly parts?: Partial<Parts>
   /** Faults that it takes to show; the seed has them in any case. */
@@ -105,6 +108,7 @@ export async function simulateSeed(seed: number, options: SeedOptions = {}): Pro
     remembers: defect.remembers,
     rules: defect.rules,
   })
+  let protection: Protection['kind'] | null = null
   const monitor = createMonitor({
     chain,
     journal,
@@ -112,6 +116,7 @@ export async function simulateSeed(seed: number, options: SeedOptions = {}): Pro
     policy: written,
     approvers,
     graceBlocks,
+    protection: () => protection,
     now: () => scheduler.now() - START,
   })
   const queue = createQueue(scheduler, faults, random.fork('queue'))
@@ -151,10 +156,10 @@ export async function simulateSeed(seed: number, options: SeedOptions = {}): Pro
     if (!process.isAlive) return
     process.isAlive = false
     scheduler.note(`${process.name} dies: ${why}`)
+    const [name = ''] = process.name.split('#')
+    if (defect.revives?.(name) === false) return
     // Whoever watches over it starts another life.
-    scheduler.at(scheduler.now() + world.between(1, 20) * SECOND, () =>
-      start(process.name.split('#')[0] ?? 'a'),
-    )
+    scheduler.at(scheduler.now() + world.between(1, 20) * SECOND, () => start(name))
   }
 
   const processes: Process[] = []
@@ -190,12 +195,14 @@ export async function simulateSeed(seed: number, options: SeedOptions = {}): Pro
 
   function startGuarding(shared: Shared): void {
     const grace = graceBlocks ?? 0n
+    protection = null
     startProtector({
       ...shared,
       policy,
       graceBlocks: defect.graceBlocks?.(grace) ?? grace,
       orders: () => orders.stateFor({ agent: 'rescuer', account: ACCOUNT }),
       onDeed: (kind) => {
+        protection = kind
         if (kind === 'acted') faults.count('protector acts')
       },
     })
@@ -311,7 +318,8 @@ export async function simulateSeed(seed: number, options: SeedOptions = {}): Pro
   }
 }
 
-const PROTECTOR = 'p'
+/** The protector's process; the others are engines. */
+export const PROTECTOR = 'p'
 const isProtector = ({ name }: Process): boolean => name.startsWith(PROTECTOR)
 
 const WRITES: ReadonlySet<string> = new Set(['prepare', 'sign', 'adopt', 'advance', 'settle', 'supersede'])
