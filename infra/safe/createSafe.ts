@@ -1,6 +1,7 @@
 import {
   type Address,
   decodeFunctionResult,
+  formatEther,
   getAddress,
   type Hex,
   type LocalAccount,
@@ -77,12 +78,7 @@ export async function createSafe(parameters: {
 }): Promise<Receipt> {
   const { rpc, chainId, planned, transaction, payer } = parameters
   await requireIdle(rpc, payer.address)
-  const { most, balance } = await tryCreation(rpc, planned, transaction, payer.address)
-  if (balance < most)
-    throw new InvalidInputError(
-      `${payer.address} has ${balance} wei, and making the Safe takes up to ${most} wei.`,
-      { code: 'NO_COINS', fix: `Send it at least ${most - balance} wei more.`, details: { balance, most } },
-    )
+  requireCoins(payer.address, await tryCreation(rpc, planned, transaction, payer.address))
   const receipt = await sendFromOwner({
     ...{ rpc, chainId, owner: payer, ...transaction },
     refused: (why) => new SafeNotCreatedError(why, REFUSED),
@@ -96,6 +92,19 @@ export async function createSafe(parameters: {
         'Its chain may have moved: run it again.',
       )
   return receipt
+}
+
+/** @throws {InvalidInputError} when whoever pays has less than it may take. */
+export function requireCoins(payer: Address, { most, balance }: CreationCost): void {
+  if (balance >= most) return
+  throw new InvalidInputError(
+    `${payer} has ${formatEther(balance)} coins, and making the Safe takes up to ${formatEther(most)}.`,
+    {
+      code: 'NO_COINS',
+      fix: `Send it at least ${formatEther(most - balance)} more.`,
+      details: { balance, most },
+    },
+  )
 }
 
 /** What was sent and is not mined may be this very transaction: a second one would only burn its gas. */

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { type Address, formatEther, hexToBigInt, isAddressEqual, keccak256, maxUint256, toHex } from 'viem'
 import { InvalidInputError } from '../../../../runtime/core/errors.ts'
-import { type CreationCost, createSafe, tryCreation } from '../../../safe/createSafe.ts'
+import { type CreationCost, createSafe, requireCoins, tryCreation } from '../../../safe/createSafe.ts'
 import { type NewSafe, type NewSafeParameters, planSafe } from '../../../safe/planSafe.ts'
 import { passphraseFdOption, passphraseFileOption } from '../../passphrase.ts'
 import type { Terminal } from '../../terminal.ts'
@@ -90,7 +90,9 @@ async function run(terminal: Terminal, options: Options): Promise<void> {
       terminal.note(`${payer} has ${formatEther(cost.balance)} coins, which is too little.`)
     return terminal.note('Nothing was sent. Make it with --send --owner-label <label>.')
   }
-  for (const line of linesOf(before)) terminal.note(line)
+  for (const line of [...whereOf(planned), costLine(cost)]) terminal.note(line)
+  // Before the passphrase is asked for.
+  requireCoins(from, cost)
   const { hash, block } = await withKeystore(wallet, (keystore) => {
     const key = keystore.load(options.ownerLabel ?? '')
     if (key === null) throw noSuchKey(options.ownerLabel ?? '', wallet)
@@ -201,20 +203,23 @@ const jsonOf = ({ planned, account, cost, hash }: Result) => ({
   account,
 })
 
-function linesOf({ planned: { safe, modifier, transaction }, account, cost }: Result): readonly string[] {
+const whereOf = ({ safe, modifier }: NewSafe): readonly string[] =>
+  [safe, modifier].map(({ address, isThere, words }) => `${address} ${isThere ? 'is' : 'will be'} ${words}`)
+
+const costLine = ({ most, gas }: CreationCost): string =>
+  `takes at most ${formatEther(most)} coins (${gas} gas at twice the base fee of now), and what a rollup asks for data`
+
+function linesOf({ planned, account, cost }: Result): readonly string[] {
+  const { transaction } = planned
   const fields = Object.entries(account).map(([name, value]) =>
     typeof value === 'number' ? `${name}: ${value}` : `${name}: '${value}'`,
   )
   return [
-    ...[safe, modifier].map(
-      ({ address, isThere, words }) => `${address} ${isThere ? 'is' : 'will be'} ${words}`,
-    ),
+    ...whereOf(planned),
     ...(transaction === null
       ? []
       : [`made by one transaction\n  to   ${transaction.to}\n  data ${transaction.data}`]),
-    ...(cost === null
-      ? []
-      : [`takes at most ${formatEther(cost.most)} coins (${cost.gas} gas at twice the base fee of now)`]),
+    ...(cost === null ? [] : [costLine(cost)]),
     `account: { ${fields.join(', ')} }`,
   ]
 }
