@@ -292,7 +292,9 @@ function* compareMembers({ role, state }: Compared): Generator<Difference> {
       yield { code: 'MEMBER', line: 'Nobody is a member of the role', change: null }
   } else if (!state.enabledMembers.some((member) => isAddressEqual(member, sender)))
     yield { code: 'MEMBER', line: `${sender} is no member of the role`, change: assign(sender, true) }
-  for (const { roleKey: other, member } of state.otherRoles)
+  for (const { roleKey: other, member } of state.otherRoles) {
+    // Whoever does not stay in this role is none of its business: the other role may be his.
+    if (sender !== null && !isAddressEqual(sender, member)) continue
     yield {
       code: 'OTHER_ROLE',
       line: `${member} is also a member of the role ${other}, which this policy says nothing of`,
@@ -303,6 +305,7 @@ function* compareMembers({ role, state }: Compared): Generator<Difference> {
         `end the membership of ${member} in the role ${other}`,
       ),
     }
+  }
 }
 
 /** Every way around the role that the Safe itself leaves open to whoever holds the key of a member. */

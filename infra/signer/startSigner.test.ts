@@ -43,6 +43,8 @@ describe('startSigner', () => {
     ],
     ['two accounts of one name', { accounts: [ACCOUNT, ACCOUNT] }],
     ['a name that is none', { accounts: [{ ...ACCOUNT, label: '../x' }] }],
+    ['a protector of nobody', { accounts: [{ ...ACCOUNT, protects: 'two' }] }],
+    ['a protector without a Safe', { accounts: [ACCOUNT, { ...ACCOUNT, label: 'two', protects: 'one' }] }],
     ['a derived key on a real chain', { chainId: 1, book: { ...book, chainId: 1 } }],
     [
       'a policy that would act from the first block on a real chain',

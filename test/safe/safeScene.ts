@@ -4,14 +4,16 @@ import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { createRpc } from '../../infra/chain/rpc.ts'
 import { packageRoot } from '../../infra/process/packageRoot.ts'
 import { checkRole, type RoleCheck } from '../../infra/safe/checkRole.ts'
-import { compileRole } from '../../infra/safe/compileRole.ts'
+import { compileProtectorRole, compileRole } from '../../infra/safe/compileRole.ts'
 import type { Role, SafeAccount } from '../../infra/safe/role.ts'
 import { safeTransactionOf } from '../../infra/safe/safeTransaction.ts'
 import { sendSafeTransaction } from '../../infra/safe/sendSafeTransaction.ts'
 import { worldAccounts } from '../../infra/world/accounts.ts'
 import { type TestWorld, testWorld } from '../../infra/world/testWorld.ts'
 import { InvariantError } from '../../runtime/core/errors.ts'
+import type { Hash } from '../../runtime/core/ids.ts'
 import { type Policy, type PolicyFile, parsePolicy } from '../../runtime/guards/policy.ts'
+import { protectorPolicy } from '../../runtime/guards/protector.ts'
 import { deploySafe, deploySafeContracts, roleKeyOf, type SafeContracts } from './deploySafe.ts'
 
 /** A policy that allows everything there is, small enough to be used up in a test. */
@@ -49,10 +51,14 @@ export type SafeScene = {
   readonly agent: ReturnType<typeof privateKeyToAccount>
   readonly account: SafeAccount & { readonly sender: Address }
   readonly rpc: ReturnType<typeof createRpc>
+  /** Whoever protects the Safe, by another key. */
+  readonly protector: ReturnType<typeof privateKeyToAccount>
   role(policy: Policy): Role
-  check(role: Role): Promise<RoleCheck>
-  /** Makes the chain what the role says, as the owner. */
-  apply(role: Role): Promise<void>
+  /** The role of the protector that the policy comes to. */
+  protectorRole(policy: Policy): Role
+  check(role: Role, protector?: Role): Promise<RoleCheck>
+  /** Makes the chain what the roles say, as the owner, in one transaction. */
+  apply(role: Role, protector?: Role): Promise<Hash>
   /** Acts as the Safe, past the role: what its owners could sign. */
   asSafe(to: Address, data: Hex): Promise<void>
 }
@@ -62,7 +68,9 @@ export async function safeScene(): Promise<SafeScene> {
   const { client } = world
   const owner = privateKeyToAccount(generatePrivateKey())
   const agent = privateKeyToAccount(generatePrivateKey())
-  for (const { address } of [owner, agent]) await client.setBalance({ address, value: parseEther('10') })
+  const protector = privateKeyToAccount(generatePrivateKey())
+  for (const { address } of [owner, agent, protector])
+    await client.setBalance({ address, value: parseEther('10') })
   const contracts = await deploySafeContracts(world, worldAccounts.deployer)
   const deployed = await deploySafe(world, contracts, worldAccounts.deployer, { owners: [owner.address] })
   const account = {
@@ -73,7 +81,7 @@ export async function safeScene(): Promise<SafeScene> {
   }
   const rpc = createRpc({ url: new URL(world.url), timeout: 10_000, retries: 0 })
   const book = world.addressBook
-  const check = (role: Role) => checkRole({ rpc, role, book })
+  const check = (role: Role, second: Role | null = null) => checkRole({ rpc, role, protector: second, book })
   return {
     world,
     contracts,
@@ -81,14 +89,20 @@ export async function safeScene(): Promise<SafeScene> {
     agent,
     account,
     rpc,
+    protector,
     role: (policy) => compileRole(policy, book, account),
+    protectorRole: (policy) =>
+      compileProtectorRole(protectorPolicy(policy), book, {
+        ...account,
+        ...{ roleKey: roleKeyOf('guardian-protector'), sender: protector.address },
+      }),
     check,
-    async apply(role) {
-      const { differences, safe: state } = await check(role)
+    async apply(role, second) {
+      const { differences, safe: state } = await check(role, second)
       const changes = differences.flatMap(({ change }) => (change === null ? [] : [change]))
       const transaction = safeTransactionOf(changes, account.multiSend, state.nonce)
       const { safe } = account
-      await sendSafeTransaction({ rpc, chainId: world.chainId, safe, state, transaction, owner })
+      return sendSafeTransaction({ rpc, chainId: world.chainId, safe, state, transaction, owner })
     },
     async asSafe(to, data) {
       await client.impersonateAccount({ address: account.safe })

@@ -45,6 +45,7 @@ import {
   signed,
   swapTo,
   thief,
+  throughRole,
   type WorkerScene,
   why,
 } from './workerScene.ts'
@@ -308,6 +309,25 @@ describe('a worker that was taken over', () => {
         why(await sign(ask(account, { calls: honestCalls(account)[kind] }, { fence: 'protector' }))),
       ).toBe('TRADING_REDUCING')
     expect(scene.signedFor(account)).toHaveLength(4)
+  })
+
+  test('has nothing signed by the key of a Safe’s protector, nor the protector’s rescues by the agent’s', async () => {
+    const [member, protector] = [scene.accountOf('member'), scene.accountOf('member-protector')]
+    const safe = throughRole(member).account ?? expect.unreachable()
+    const calls = honestCalls(safe)
+    for (const kind of ['repay', 'borrow', 'withdraw', 'swap'] as const)
+      for (const fence of ['protector', 1n, 2n ** 255n] as const) {
+        const request = ask(safe, { ...throughRole(protector), calls: calls[kind] }, { fence })
+        expect((await sign(request)).error?.code).toBe('SIGNER_REQUEST')
+      }
+    const empty = ask(safe, { ...throughRole(protector), calls: [], gasLimit: 21_000n }, { fence: 1n })
+    expect((await sign(empty)).error?.code).toBe('SIGNER_REQUEST')
+    const given = { account: protector, attempt: 'what it is about to ask for' }
+    expect((await scene.pipe.ask('abandon', given)).error?.code).toBe('SIGNER_REQUEST')
+    const unaided = ask(safe, { ...throughRole(member), calls: calls.repay }, { fence: 'protector' })
+    expect(why(await sign(unaided))).toBe('TRADING_REDUCING')
+    await signs(ask(safe, { ...throughRole(member), calls: calls.repay }, { fence: 1n }))
+    expect(scene.signedFor(protector)).toEqual([])
   })
 
   test('approves nothing in a person’s stead', async () => {

@@ -57,12 +57,29 @@ export const agent = (label: string, policy = executing): SignerAccount => ({
   policies: [policy],
 })
 
+const SAFE = {
+  account: STRANGER,
+  modifier: names.batchAccount,
+  multiSend: names.assert,
+  roleKey: `0x${'11'.repeat(32)}`,
+} as const
+/** An agent that acts for a Safe, and the Safe's protector. */
+const safeAccounts: readonly SignerAccount[] = [
+  { ...agent('member'), safe: SAFE },
+  { ...agent('member-protector'), safe: SAFE, protects: 'member' },
+]
+/** How a member acts for the Safe. */
+export const throughRole = (sender: Address): Partial<Plan> => {
+  const { account, ...route } = SAFE
+  return { account, delegateTo: null, via: { kind: 'roles', ...route, sender } }
+}
+
 /** What a worker that was taken over holds, and a look into the signer's ledger that it does not have. */
 export type WorkerScene = {
   readonly pipe: RawSigner
   /** What the signer was started with. */
   readonly start: object
-  accountOf(label: 'proposer' | 'other'): Address
+  accountOf(label: 'proposer' | 'other' | 'member' | 'member-protector'): Address
   /** An account that nothing was signed for yet. */
   anAccount(): Address
   /** What is in the ledger of an account: nothing was signed that is not there. */
@@ -79,6 +96,7 @@ export async function openWorkerScene(): Promise<WorkerScene> {
     ...labels.map((label) => agent(label)),
     agent('proposer', proposing),
     agent('other', generous),
+    ...safeAccounts,
   ]
   const start = { directory, chainId: book.chainId, genesisHash: GENESIS, book, accounts }
   const started = (await pipe.ask('start', start)).result as Started

@@ -43,7 +43,7 @@ export function memorySigner(parameters: MemorySignerParameters): Signer {
   } = parameters
   return createSigner({
     book,
-    accounts: accounts.map(({ label, key, policies, safe, evacuateTo }) => {
+    accounts: accounts.map(({ label, key, policies, safe, protects, evacuateTo }) => {
       if (key.kind !== 'derived') throw new InvariantError('The twin has no keystore.', { label })
       const account = privateKeyToAccount(deriveKey({ label, seed: key.seed }))
       return {
@@ -51,6 +51,7 @@ export function memorySigner(parameters: MemorySignerParameters): Signer {
         account,
         policies,
         ...(safe === undefined ? {} : { safe }),
+        ...(protects === undefined ? {} : { protects }),
         ...(evacuateTo === undefined ? {} : { evacuateTo }),
       }
     }),
