@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import {
   type Address,
   concatHex,
@@ -29,6 +29,7 @@ import { openKeystore } from '../../infra/signer/keystore/openKeystore.ts'
 import { addressOf, worldAccounts } from '../../infra/world/accounts.ts'
 import { createActors } from '../../infra/world/actors.ts'
 import { openPositions } from '../../infra/world/openPositions.ts'
+import { createRpc } from '../../infra/world/rpc.ts'
 import { testWorld } from '../../infra/world/testWorld.ts'
 import type { Call } from '../../runtime/core/lifecycle.ts'
 import { tokenAmount, usd, wei } from '../../runtime/core/units.ts'
@@ -36,6 +37,7 @@ import { aaveDebtTokenActionsAbi } from '../../runtime/protocols/aave-v3/abi.ts'
 import { borrowAllowance, userAccountData } from '../../runtime/protocols/aave-v3/read.ts'
 import { allowance, balanceOf, nativeBalanceOf } from '../../runtime/protocols/erc20/read.ts'
 import { readAll } from '../../runtime/protocols/read.ts'
+import { startRpcProxy } from '../proxy/rpcProxy.ts'
 import { deploySafe, deploySafeContracts } from '../safe/deploySafe.ts'
 import { type Command, finished, rialto, scratchFolder } from './rialto.ts'
 
@@ -59,18 +61,42 @@ async function stage(evacuateTo: string | null = OWNER) {
   })
   const actors = createActors(drill.world)
   const weth = book.wrappedNative
+  const debtToken = book.aaveV3.reserves.find(({ asset }) => asset !== weth)?.variableDebtToken
+  if (debtToken === undefined) throw new TypeError('the book has a reserve besides WETH')
+  const rpc = createRpc(drill.world.url)
   return {
     ...drill,
     actors,
     chain,
+    book,
+    debtToken,
+    /** The same configuration, but for the node. */
+    configThrough(rpcUrl: string): string {
+      const path = join(dirname(drill.configPath), 'through.config.json')
+      writeFileSync(path, JSON.stringify({ ...config, chain: { ...config.chain, rpcUrl } }))
+      return path
+    },
+    /** Has the account send something from another wallet with its key, to be mined with the next block. */
+    async sendOwn(to: Address, data: Hex) {
+      const from = drill.account
+      await rpc('anvil_impersonateAccount', from)
+      const fees = { gas: '0x186a0', maxFeePerGas: '0x174876e800', maxPriorityFeePerGas: '0x1' }
+      await rpc('eth_sendTransaction', { from, to, data, ...fees })
+      await rpc('anvil_stopImpersonatingAccount', from)
+    },
     run: (...argv: readonly string[]) =>
-      rialto(['evacuate', '--config', drill.configPath, ...argv], { folder: drill.directory }),
+      rialto(['evacuate', ...(argv.includes('--config') ? [] : ['--config', drill.configPath]), ...argv], {
+        folder: drill.directory,
+      }),
     async look() {
       const head = await chain.head()
       return readAll(chain, head.hash, {
         position: userAccountData(book.aaveV3.pool, drill.account),
         weth: balanceOf(weth, OWNER),
         left: balanceOf(weth, drill.account),
+        native: nativeBalanceOf(book.multicall3, OWNER),
+        stranger: allowance(weth, drill.account, STRANGER),
+        credit: borrowAllowance(debtToken, drill.account, STRANGER),
       })
     },
   }
@@ -256,16 +282,40 @@ describe('rialto evacuate', { timeout: 240_000 }, () => {
     const scene = await stage()
     await scene.actors.pushPrice(usd(1_580n * 10n ** 8n))
     await scene.actors.arbitrageTo(usd(1_580n * 10n ** 8n))
+    const approve = { abi: erc20Abi, functionName: 'approve', args: [STRANGER, 5n] } as const
+    await scene.sendOwn(scene.book.wrappedNative, encodeFunctionData(approve))
+    const delegation = { abi: aaveDebtTokenActionsAbi, functionName: 'approveDelegation' } as const
+    await scene.sendOwn(scene.debtToken, encodeFunctionData({ ...delegation, args: [STRANGER, 9n] }))
     await scene.actors.mineBlock({ baseFeePerGas: wei(20n * 10n ** 9n) })
+    expect(await scene.look()).toMatchObject({ stranger: 5n, credit: 9n })
+
+    // A node that serves no logs: everything is planned, and that nobody looked is said, by the exit code too.
+    const proxy = await startRpcProxy(scene.world.url)
+    onTestFinished(() => proxy.close())
+    proxy.on({ method: 'eth_getLogs', fault: { kind: 'error', code: -32601, message: 'no logs here' } })
+    const blind = await finished(scene.run('--plan', '--config', scene.configThrough(proxy.url)))
+    expect(blind.code, blind.stderr).toBe(3)
+    expect(blind.stdout).toMatch(/not looked at: who was let .* from block 0 to \d+ \(.*no logs here/)
+    expect(blind.stdout).not.toContain('take back')
 
     const planned = await finished(scene.run('--plan', '--json'))
     expect(planned.code, planned.stderr).toBe(0)
     const [plan] = JSON.parse(planned.stdout)
+    expect(plan.unsearched).toBeNull()
     expect(plan.steps.map(({ kind }: { kind: string }) => kind)).toEqual([
       'repay',
       'deleverage',
+      'revoke',
+      'revoke',
       'withdraw',
       'transfer',
+      'sweep',
+    ])
+    // Every step says what it changes, as measured.
+    expect(plan.steps[0].changes).toContainEqual(expect.objectContaining({ name: 'USDC of debt' }))
+    expect(plan.steps[4].changes.map(({ name }: { name: string }) => name)).toEqual([
+      'WETH',
+      'WETH of collateral',
     ])
     expect(plan.stopped).toBeNull()
     expect(openOrders(scene.directory).list()).toEqual([])
@@ -275,6 +325,13 @@ describe('rialto evacuate', { timeout: 240_000 }, () => {
     first.child.kill('SIGKILL')
     await first.exit
     expect(openOrders(scene.directory).stateFor({ agent: 'guardian' })).toBe('halted')
+
+    // And once more in the middle of the revokes, of which one is signed.
+    const between = scene.run('--yes')
+    const mining = mineAlong(between, scene.actors)
+    await between.untilNoted(/block \d+ {2}guardian: acted, take back/)
+    between.child.kill('SIGKILL')
+    await mining
 
     const second = scene.run('--yes', '--json')
     await mineAlong(second, scene.actors)
@@ -287,10 +344,17 @@ describe('rialto evacuate', { timeout: 240_000 }, () => {
       stopped: null,
     })
     expect(end.remains.filter(({ isOfValue }: { isOfValue: boolean }) => isOfValue)).toEqual([])
-    const { position, weth, left } = await scene.look()
+    const { position, weth, left, native, stranger, credit } = await scene.look()
     expect(position.totalDebt).toBe(0n)
     expect(left).toBe(0n)
-    expect(end.arrived).toMatchObject([{ symbol: 'WETH', amount: weth.toString() }])
+    expect({ stranger, credit }).toEqual({ stranger: 0n, credit: 0n })
+    expect(end.unsearched).toBeNull()
+    expect(end.arrived).toMatchObject([
+      { symbol: 'WETH', amount: weth.toString() },
+      { token: null, amount: native.toString() },
+    ])
+    const [plannedNative] = plan.arrives.filter(({ token }: { token: string | null }) => token === null)
+    expect(native).toBeGreaterThanOrEqual(BigInt(plannedNative.amount))
     // What came is what was planned, up to interest.
     const [plannedWeth] = plan.arrives.flatMap((one: { symbol: string; amount: string }) =>
       one.symbol === 'WETH' ? [BigInt(one.amount)] : [],
