@@ -7,10 +7,10 @@ import { readArrivals } from '../../infra/evacuation/readArrivals.ts'
 import { searchApprovals } from '../../infra/evacuation/searchApprovals.ts'
 import { STARTING_PRICE } from '../../infra/world/scenarios/scenario.ts'
 import { startWorld, type World } from '../../infra/world/world.ts'
-import { agentId, attemptId, type Hash, intentId } from '../../runtime/core/ids.ts'
+import { agentId, attemptId, type Hash, intentId, runId } from '../../runtime/core/ids.ts'
 import type { Action } from '../../runtime/core/intent.ts'
-import { planHash } from '../../runtime/core/lifecycle.ts'
-import { bps, MAX_UINT256, tokenAmount } from '../../runtime/core/units.ts'
+import { type Call, type Plan, planHash } from '../../runtime/core/lifecycle.ts'
+import { bps, MAX_UINT256, tokenAmount, WAD, wad, wei } from '../../runtime/core/units.ts'
 import { noSearch } from '../../runtime/evacuation/approvalSearch.ts'
 import {
   createEvacuation,
@@ -27,8 +27,10 @@ import { decide, execute } from '../../runtime/pipeline.ts'
 import { preparePlan } from '../../runtime/protector/preparePlan.ts'
 import { aaveDebtTokenActionsAbi } from '../../runtime/protocols/aave-v3/abi.ts'
 import { userAccountData } from '../../runtime/protocols/aave-v3/read.ts'
+import { encodeApprove, encodeTransfer } from '../../runtime/protocols/erc20/encode.ts'
 import { balanceOf } from '../../runtime/protocols/erc20/read.ts'
 import { listReads, readAll } from '../../runtime/protocols/read.ts'
+import { encodeMinHealthFactor, encodeNotAfter } from '../../runtime/protocols/rialto/encode.ts'
 import { createEngine, dollars, type Engine } from './engine.fixture.ts'
 
 let world: World
@@ -416,5 +418,95 @@ describe('a compromised worker', () => {
     await expect(theft(scene, { ...own, version: known.version }, thief)).rejects.toMatchObject(
       refused('RECIPIENT_NOT_ALLOWED'),
     )
+  })
+
+  /** What it asks to be signed under the policy of the evacuation, of its own making. */
+  async function ask({ engine, account, to }: Scene, calls: readonly Call[], more: Partial<Plan> = {}) {
+    const { chain, book, signer } = engine.runtime
+    const head = await engine.mine()
+    const notAfter = encodeNotAfter(book.rialto?.assert as Address, head.number + 3n)
+    const plan: Plan = {
+      intentId: intentId(runId(agentId('worker'), head.hash)),
+      chainId: book.chainId,
+      account,
+      calls: [...calls, notAfter],
+      delegateTo: book.rialto?.batchAccount ?? null,
+      gasLimit: 400_000n,
+      maxFeePerGas: wei(60n * 10n ** 9n),
+      maxPriorityFeePerGas: wei(10n ** 9n),
+      block: { number: head.number, hash: head.hash },
+      lastValidBlock: head.number + 3n,
+      policyVersion: evacuationPolicy(engine.policy, book, to).version,
+      ...more,
+    }
+    return signer.sign({
+      attemptId: attemptId(plan.intentId, 1),
+      plan,
+      planHash: planHash(plan),
+      nonce: await chain.nonce(account, head.hash),
+      fence: 7n,
+    })
+  }
+
+  it('gets the native coin of an evacuation nowhere else, and not while there is a debt to rescue', async () => {
+    const scene = await setUp()
+    const { engine, to, account } = scene
+    const { book, chain } = engine.runtime
+    const thief = newDestination()
+    const send = (whom: Address, data: Hex = '0x'): Call => ({ to: whom, value: wei(10n ** 18n), data })
+    const free = encodeMinHealthFactor(
+      book.rialto?.assert as Address,
+      book.aaveV3.pool,
+      account,
+      wad(MAX_UINT256),
+    )
+    const healthy = encodeMinHealthFactor(book.rialto?.assert as Address, book.aaveV3.pool, account, WAD)
+    const transfer = encodeTransfer(book.wrappedNative, to, tokenAmount(1n))
+    for (const [calls, denial] of [
+      [[send(thief), free], 'RECIPIENT_NOT_ALLOWED'],
+      [[send(to), send(thief), free], 'RECIPIENT_NOT_ALLOWED'],
+      [[send(to, '0x12345678'), free], 'CALLDATA_UNREADABLE'],
+      [[send(to)], 'ASSERTION_MISSING'],
+      [[send(to), healthy], 'ASSERTION_MISSING'],
+      [[send(to), transfer, free], 'EFFECT_UNEXPECTED'],
+      [[transfer, send(to), free], 'RECIPIENT_NOT_ALLOWED'],
+    ] as const)
+      await expect(ask(scene, calls), denial).rejects.toMatchObject(refused(denial))
+    const { version: policyVersion } = engine.policy
+    await expect(ask(scene, [send(to), free], { policyVersion })).rejects.toMatchObject({
+      code: 'PLAN_REFUSED',
+    })
+    scene.order('halted')
+    await expect(ask(scene, [send(to), free])).rejects.toMatchObject(refused('TRADING_HALTED'))
+
+    // In its proper form it is signed, and the chain itself refuses it: there is a debt.
+    scene.order('evacuating')
+    const { raw, hash } = await ask(scene, [send(to), free])
+    await chain.sendRaw(raw)
+    const head = await engine.mine()
+    expect(await chain.receipt(hash)).toMatchObject({ status: 'reverted' })
+    expect(await chain.balance(to, head.hash)).toBe(0n)
+  })
+
+  it('lets nobody take or borrow anything in the name of an evacuation', async () => {
+    const scene = await setUp()
+    const { book } = scene.engine.runtime
+    const thief = newDestination()
+    const debtToken = book.aaveV3.reserves[0]?.variableDebtToken as Address
+    const delegating = (amount: bigint): Call => ({
+      to: debtToken,
+      value: wei(0n),
+      data: encodeFunctionData({
+        abi: aaveDebtTokenActionsAbi,
+        functionName: 'approveDelegation',
+        args: [thief, amount],
+      }),
+    })
+    for (const amount of [1n, MAX_UINT256]) {
+      await expect(ask(scene, [delegating(amount)])).rejects.toMatchObject(refused('NOT_JUDGEABLE'))
+      const approving = encodeApprove(book.wrappedNative, thief, tokenAmount(amount))
+      await expect(ask(scene, [approving])).rejects.toMatchObject({ code: 'PLAN_REFUSED' })
+    }
+    await expect(ask(scene, [delegating(0n)])).resolves.toHaveProperty('raw')
   })
 })
