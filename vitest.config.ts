@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config'
 import { SlowestFirst } from './test/runner/slowestFirst.ts'
 import { filesThatShareAWorker, LAYERS, testFiles } from './test/runner/testFiles.ts'
+import { WASM_FLAGS } from './test/runner/wasmFlags.ts'
 
 const shared = [...filesThatShareAWorker(testFiles())]
 
@@ -26,9 +27,18 @@ export default defineConfig({
           name: 'own worker',
           include: [`{${LAYERS.join()}}/**/*.test.ts`],
           exclude: [...shared, ...commands],
+          execArgv: [...WASM_FLAGS],
         },
       },
-      { extends: true, test: { name: 'commands', include: commands, globalSetup: './test/runner/build.ts' } },
+      {
+        extends: true,
+        test: {
+          name: 'commands',
+          include: commands,
+          execArgv: [...WASM_FLAGS],
+          globalSetup: './test/runner/build.ts',
+        },
+      },
       { extends: true, test: { name: 'shared worker', include: shared, isolate: false } },
     ],
   },

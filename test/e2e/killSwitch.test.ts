@@ -25,7 +25,7 @@ const WAIT = { timeout: 60_000, interval: 50 }
 
 /** A runtime with its protector, in processes of their own, that guards the drill's position. */
 async function startRuntime({ configPath }: DrillStage): Promise<{ child: ChildProcess; stderr(): string }> {
-  const child = spawn(process.execPath, [builtEntry('infra/drill/victim'), configPath], {
+  const child = spawn(process.execPath, [...builtEntry('infra/drill/victim'), configPath], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     env: { PATH: process.env.PATH, HOME: process.env.HOME, NO_COLOR: '1' },
   })

@@ -70,7 +70,7 @@ export function rialto(
     readonly cwd?: string
   },
 ): Command {
-  const child = spawn(process.execPath, [builtEntry('infra/cli/main'), ...argv], {
+  const child = spawn(process.execPath, [...builtEntry('infra/cli/main'), ...argv], {
     cwd: options.cwd ?? ROOT,
     env: { PATH: process.env.PATH, NO_COLOR: '1', RIALTO_DIR: options.folder, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -132,7 +132,7 @@ export function rialtoOnTerminal(
   argv: readonly string[],
   options: { readonly folder: string; readonly afterwards?: string; readonly cwd?: string },
 ): TerminalCommand {
-  const quoted = [process.execPath, builtEntry('infra/cli/main'), ...argv].map(
+  const quoted = [process.execPath, ...builtEntry('infra/cli/main'), ...argv].map(
     (part) => `'${part.replaceAll("'", "'\\''")}'`,
   )
   const line =

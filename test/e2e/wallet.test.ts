@@ -47,7 +47,7 @@ type Given = {
 
 /** Runs `rialto wallet …` as a script does: no terminal anywhere. */
 async function wallet(argv: readonly string[], { stdin, pipe, env }: Given = {}) {
-  const child: ChildProcess = spawn(process.execPath, [builtEntry('infra/cli/main'), 'wallet', ...argv], {
+  const child: ChildProcess = spawn(process.execPath, [...builtEntry('infra/cli/main'), 'wallet', ...argv], {
     cwd: folder,
     env: { PATH: process.env.PATH, NO_COLOR: '1', RIALTO_DIR: directory, ...env },
     stdio: ['pipe', 'pipe', 'pipe', 'ignore', 'pipe'],

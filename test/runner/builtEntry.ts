@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { inject } from 'vitest'
+import { WASM_FLAGS } from './wasmFlags.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -9,9 +10,13 @@ declare module 'vitest' {
 }
 
 /**
- * A module of Rialto's that `node` runs, as it was built for the tests of the project `commands` in vitest.config.ts.
+ * What `node` is given to run a module of Rialto's, as it was built for the tests of the project `commands` in
+ * vitest.config.ts.
  *
  * @param name its path from the root, without an extension
- * @example spawn(process.execPath, [builtEntry('infra/cli/main'), 'status'])
+ * @example spawn(process.execPath, [...builtEntry('infra/cli/main'), 'status'])
  */
-export const builtEntry = (name: string): string => join(inject('build'), `${name}.js`)
+export const builtEntry = (name: string): readonly string[] => [
+  ...WASM_FLAGS,
+  join(inject('build'), `${name}.js`),
+]

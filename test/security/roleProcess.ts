@@ -48,7 +48,7 @@ export async function startRole(parameters: {
   let url = ''
 
   async function start(): Promise<void> {
-    const command = [process.execPath, builtEntry('infra/cli/main'), 'inference', ...argv, '--json']
+    const command = [process.execPath, ...builtEntry('infra/cli/main'), 'inference', ...argv, '--json']
     const started = spawn('/bin/sh', ['-c', 'ulimit -c 0; exec "$@"', 'sh', ...command], {
       cwd: join(folder, 'work'),
       env: {
