@@ -74,6 +74,48 @@ describe('the next step', () => {
     expect(kindOf({ ...scene, allowances: [] })).toBe('withdraw')
   })
 
+  it('takes back credit that was delegated, and says whose and how much', () => {
+    const debtToken = book.aaveV3.reserves[0]?.variableDebtToken ?? weth
+    const scene = sceneOf(
+      {},
+      { allowances: [{ token: debtToken, spender: at(0xbad), amount: tokenAmount(5n) }] },
+    )
+    const step = nextStep(scene)
+    expect(step.action).toMatchObject({ kind: 'revoke', asset: debtToken, spender: at(0xbad) })
+    expect('reason' in step && step.reason).toMatch(/0x0+Bad may borrow of \w+ in its name \(0\.\d+ \w+\)/)
+  })
+
+  it('brings nothing into the reach of those who are still looked for', () => {
+    const scene = sceneOf({ supplied: ether('4') }, { isSearching: true })
+    const { action, ...rest } = nextStep(scene)
+    expect(action).toBeNull()
+    expect('remains' in rest && rest.remains[0]).toMatchObject({
+      what: 'collateral',
+      why: expect.stringMatching(/looked for/),
+    })
+    expect(kindOf({ ...scene, isSearching: false })).toBe('withdraw')
+    // What is in the wallet is in their reach already.
+    const inWallet = sceneOf({ wallet: { weth: ether('1'), usdc: 0n } }, { isSearching: true })
+    expect(kindOf(inWallet)).toBe('transfer')
+  })
+
+  it('goes on past what the chain does not let be taken back, and names it as of value', () => {
+    const unrevokable = [{ token: weth, spender: standing.spender, why: 'paused' }]
+    const scene = sceneOf({ supplied: ether('4') }, { allowances: [standing], unrevokable })
+    expect(kindOf(scene)).toBe('withdraw')
+    const { action, ...rest } = nextStep(sceneOf({}, { allowances: [standing], unrevokable }))
+    expect(action).toBeNull()
+    const remains = 'remains' in rest ? rest.remains : []
+    expect(remains[0]).toMatchObject({ what: 'allowance', token: weth, why: expect.stringMatching(/paused/) })
+    expect(remains.map(isOfValue)).toEqual([true, false])
+  })
+
+  it('withdraws and sends nothing where nobody is named to send it to', () => {
+    const policyOfSafe = { ...evacuation, recipients: [] }
+    expect(kindOf(sceneOf({ supplied: ether('4') }, { policy: policyOfSafe }))).toBe('withdraw')
+    expect(kindOf(sceneOf({ wallet: { weth: ether('1'), usdc: 0n } }, { policy: policyOfSafe }))).toBeNull()
+  })
+
   it('withdraws no more than the reserve holds, and says why what is lent out stays', () => {
     const scene = sceneOf({ supplied: ether('4') })
     const lent = (availableLiquidity: bigint): EvacuationScene => ({

@@ -19,7 +19,8 @@ const LEAST_GAS = '1'
  * The limits of an evacuation: derived from the agent's own policy and nothing else, so that guards and signer come to
  * the same without a word between them.
  *
- * - It may repay, deleverage, withdraw, revoke, and transfer to `destination` alone.
+ * - It may repay, deleverage, withdraw, transfer to `destination` alone, and take back what anybody may take or borrow. The
+ *   native coin no guard lets go; what the signer lets go of it see `judgePlan`.
  * - Prices, slippage and gas are limited as the policy limits a rescue; a transaction's gas may cost what the policy lets
  *   a rescue spend.
  * - Nothing caps how much is moved, since what goes to the owner is no loss, and no cooldown, drawdown or person holds it

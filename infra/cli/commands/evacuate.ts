@@ -69,7 +69,7 @@ const VALID_BLOCKS = 7_200n
 export function evacuateCommand(terminal: Terminal): Command {
   return new Command('evacuate')
     .description(
-      'unwind the positions of all agents, one, or all on one account, revoke every allowance, and move everything to evacuateTo of the configuration; everybody else is halted until "rialto resume"',
+      'unwind the positions of all agents, one, or all on one account, take back every allowance, and move everything to evacuateTo of the configuration; everybody else is halted until "rialto resume". For a Safe: make the one transaction in which its owners do so',
     )
     .addOption(new Option('--agent <id>', 'only the account of this agent').conflicts('account'))
     .option('--account <address>', 'only this account')
