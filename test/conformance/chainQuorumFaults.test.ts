@@ -1,69 +1,12 @@
-import { type Hex, keccak256, parseEther, parseGwei } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
-import { afterAll, beforeEach, describe, expect, test } from 'vitest'
-import {
-  type CreateQuorumChainParameters,
-  createQuorumChain,
-} from '../../infra/chain/quorum/createQuorumChain.ts'
+import { describe, expect, test } from 'vitest'
 import { systemTimer } from '../../infra/chain/quorum/timer.ts'
 import { watchHeads } from '../../infra/chain/watchHeads.ts'
-import { testWorld } from '../../infra/world/testWorld.ts'
-import { RialtoError } from '../../runtime/core/errors.ts'
-import { type RpcProxy, startRpcProxy } from '../proxy/rpcProxy.ts'
+import { threeDoors } from './threeDoors.fixture.ts'
 
-// One chain behind three doors, each of which can be made to lie, lag, refuse or keep silent.
+// What nodes that lie, lag or keep silent make of blocks and reads.
 
-const world = await testWorld({ automine: false })
-const { client } = world
-const doors = await Promise.all([0, 1, 2].map(() => startRpcProxy(world.url)))
-const [a, b, c] = doors as [RpcProxy, RpcProxy, RpcProxy]
-afterAll(() => Promise.all(doors.map((door) => door.close())))
-beforeEach(() => {
-  for (const door of doors) door.reset()
-})
-const hostOf = ({ url }: RpcProxy) => new URL(url).host
-
-/** Lines of the log that are worth reading. */
-function listen() {
-  const lines: string[] = []
-  const line = (fields: object, message: string) =>
-    void lines.push(`${'host' in fields ? fields.host : ''} ${message}`)
-  return { lines, logger: { debug() {}, info: line, warn: line, error: line } }
-}
-
-const open = (changes: Partial<CreateQuorumChainParameters> = {}) =>
-  createQuorumChain({
-    nodes: doors.map(({ url }) => ({ url })),
-    chainId: world.chainId,
-    multicall3: world.addressBook.multicall3,
-    logger: listen().logger,
-    timeout: 20_000,
-    ...changes,
-  })
-
-async function failureOf(promise: Promise<unknown>): Promise<RialtoError> {
-  const outcome = await promise.catch((error: unknown) => error)
-  expect(outcome).toBeInstanceOf(RialtoError)
-  return outcome as RialtoError
-}
-
-async function signed(changes: object = {}): Promise<{ raw: Hex; hash: Hex }> {
-  const account = privateKeyToAccount(generatePrivateKey())
-  await client.setBalance({ address: account.address, value: parseEther('1') })
-  const raw = await account.signTransaction({
-    chainId: world.chainId,
-    type: 'eip1559',
-    to: account.address,
-    nonce: 0,
-    gas: 21_000n,
-    maxFeePerGas: parseGwei('50'),
-    maxPriorityFeePerGas: 0n,
-    ...changes,
-  } as never)
-  return { raw, hash: keccak256(raw) }
-}
-const isKnown = async (hash: Hex) => (await world.rpc('eth_getTransactionByHash', hash)) !== null
-const asked = (door: RpcProxy, name: string) => door.requests.filter(({ method }) => method === name).length
+const { world, client, doors, a, b, c, hostOf, listen, open, failureOf, signed, asked } = await threeDoors()
 
 describe('opening', () => {
   test('refuses a node of another chain, and names it', async () => {
@@ -280,108 +223,6 @@ describe('a pinned read', () => {
     now += 125
     await chain.code(multicall3, hash)
     expect(asked(a, 'eth_getCode')).toBe(9)
-  })
-})
-
-describe('sendRaw', () => {
-  const refusal = (message: string) => ({ kind: 'error', code: -32000, message }) as const
-  const send = 'eth_sendRawTransaction'
-
-  test('hands the bytes to all, and is content with one', async () => {
-    const chain = await open()
-    const { raw, hash } = await signed()
-    a.on({ method: send, fault: refusal('txpool is full') })
-    b.on({ method: send, fault: { kind: 'refuse' } })
-    expect(await chain.sendRaw(raw)).toBe(hash)
-    await Promise.all(doors.map((door) => door.seen(send)))
-    expect(await isKnown(hash)).toBe(true)
-  })
-
-  test('is refused when all refuse, for the reason that most give', async () => {
-    const chain = await open()
-    const { raw } = await signed()
-    a.on({ method: send, fault: refusal('txpool is full') })
-    b.on({ method: send, fault: refusal('intrinsic gas too low') })
-    c.on({ method: send, fault: refusal('intrinsic gas too low') })
-    expect(await failureOf(chain.sendRaw(raw))).toMatchObject({
-      code: 'TRANSACTION_REFUSED',
-      reason: 'GAS_TOO_LOW',
-    })
-  })
-
-  test('is unknown as soon as one that did not refuse may have the bytes', async () => {
-    const chain = await open()
-    const { raw, hash } = await signed()
-    a.on({ method: send, fault: refusal('intrinsic gas too low') })
-    b.on({ method: send, fault: { kind: 'drop' } })
-    c.on({ method: send, fault: refusal('intrinsic gas too low') })
-    expect(await failureOf(chain.sendRaw(raw))).toMatchObject({ code: 'OUTCOME_UNKNOWN', hash })
-    expect(await isKnown(hash)).toBe(true)
-  })
-})
-
-describe('the private route', () => {
-  const operator = async (answer: (method: string, params: readonly unknown[]) => unknown) => {
-    const calls: { method: string; params: readonly unknown[] }[] = []
-    const requester = {
-      async request({ method, params }: { method: string; params: unknown }) {
-        calls.push({ method, params: params as readonly unknown[] })
-        return answer(method, params as readonly unknown[])
-      },
-    }
-    return { calls, requester }
-  }
-  const url = 'https://builder.example.org/key'
-
-  test('takes what is to go privately, and nobody else sees it', async () => {
-    const { raw, hash } = await signed()
-    const { calls, requester } = await operator(() => hash)
-    const chain = await open({ privateRoute: { url, kind: 'send-private', maxBlocks: 25, requester } })
-    const { number } = await chain.head()
-    expect(await chain.sendRaw(raw, 'private')).toBe(hash)
-    expect(calls).toEqual([
-      {
-        method: 'eth_sendPrivateTransaction',
-        params: [{ tx: raw, maxBlockNumber: `0x${(number + 25n).toString(16)}` }],
-      },
-    ])
-    expect(doors.map((door) => asked(door, 'eth_sendRawTransaction'))).toEqual([0, 0, 0])
-    expect(await chain.transaction(hash)).toBeNull()
-  })
-
-  test('is plain eth_sendRawTransaction at a protected RPC', async () => {
-    const { raw, hash } = await signed()
-    const { calls, requester } = await operator(() => hash)
-    const chain = await open({ privateRoute: { url, kind: 'protected-rpc', requester } })
-    expect(await chain.sendRaw(raw, 'private')).toBe(hash)
-    expect(calls).toEqual([{ method: 'eth_sendRawTransaction', params: [raw] }])
-  })
-
-  test('does not fall back to the public when it fails', async () => {
-    const { raw, hash } = await signed()
-    const { requester } = await operator(() => {
-      throw Object.assign(new Error('down'), { code: -32603 })
-    })
-    const chain = await open({ privateRoute: { url, kind: 'send-private', requester } })
-    const error = await failureOf(chain.sendRaw(raw, 'private'))
-    expect(error).toMatchObject({ code: 'OUTCOME_UNKNOWN', hash })
-    expect(error.message).toContain('builder.example.org')
-    expect(error.message).not.toContain('key')
-    expect(await isKnown(hash)).toBe(false)
-  })
-
-  test('takes "nonce too low" for success when a quorum shows that the bytes were mined', async () => {
-    const { raw, hash } = await signed()
-    const { requester } = await operator(() => {
-      throw Object.assign(new Error('nonce too low'), { code: -32000 })
-    })
-    const chain = await open({ privateRoute: { url, kind: 'send-private', requester } })
-    expect(await failureOf(chain.sendRaw(raw, 'private'))).toMatchObject({ reason: 'NONCE_TOO_LOW' })
-    await world.rpc('eth_sendRawTransaction', raw)
-    await client.mine({ blocks: 1 })
-    expect(await chain.sendRaw(raw, 'private')).toBe(hash)
-    for (const door of [a, b]) door.on({ method: 'eth_getTransactionByHash', fault: { kind: 'refuse' } })
-    expect((await failureOf(chain.sendRaw(raw, 'private'))).code).toBe('OUTCOME_UNKNOWN')
   })
 })
 

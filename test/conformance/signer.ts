@@ -16,16 +16,10 @@ import { tokenAmount, wei } from '../../runtime/core/units.ts'
 import { encodeApprove, encodeTransfer } from '../../runtime/protocols/erc20/encode.ts'
 import { decodeBatch } from '../../runtime/protocols/rialto/decodeBatch.ts'
 import { encodeNotAfter } from '../../runtime/protocols/rialto/encode.ts'
+import { refusal } from './signerBench.ts'
 import { dearer, honestCalls, names, planOf, requestOf, STRANGER } from './signerFixture.ts'
 
 import { signerNonces } from './signerNonces.ts'
-
-/** A signer under test, and its two accounts. */
-export type SignerBench = { readonly signer: Signer; readonly account: Address; readonly other: Address }
-
-/** An error of the signer. */
-export const refusal = (code: string, details: object = {}) =>
-  expect.objectContaining({ code, details: expect.objectContaining(details) })
 
 /**
  * What every implementation of the `Signer` port must do.
