@@ -9,6 +9,7 @@ import { BPS, mulDiv, type Usd, usd, wei } from '../core/units.ts'
 import type { Policy } from '../guards/policy.ts'
 import { accountEquity, changeValue, gasValue } from './measure.ts'
 import { observe } from './observe.ts'
+import { sendersOf } from './owner.ts'
 import { type Probe, readProbe } from './probe.ts'
 import type { Runtime } from './runtime.ts'
 import { isEmpty } from './slot.ts'
@@ -61,10 +62,11 @@ function deviates(
 ): boolean {
   // Nothing happened although the transaction succeeded: a stale authorisation does exactly that.
   if (receipt.logs.length === 0 || measured === null) return true
-  if (expected === null) return measured.spent > reserved
-  const { shortfall } = measured
+  const { shortfall, byOthers } = measured
+  if (expected === null) return measured.spent > reserved + byOthers
   if (shortfall === null) return true
-  return shortfall.value > 0n && mulDiv(shortfall.value, BPS, shortfall.of, 'up') > policy.maxDeviation
+  const own = shortfall.value - byOthers
+  return own > 0n && mulDiv(own, BPS, shortfall.of, 'up') > policy.maxDeviation
 }
 
 /**
@@ -91,6 +93,8 @@ type Measured = {
    * can value it.
    */
   readonly shortfall: { readonly value: bigint; readonly of: bigint } | null
+  /** The most that others who act for the same account may have cost it in the same block. */
+  readonly byOthers: Usd
 }
 
 /** Null when the chain has pruned the state around the block. A node that is only behind is asked again later. */
@@ -135,8 +139,9 @@ async function measure(
   const promised =
     attempt.expected === null ? null : changeValue(attempt.expected.balanceChanges, before, book)
   const equity = accountEquity(before, book, account)
-  // An empty transaction moves nothing: whatever changed in its block was not its doing.
-  const fall = !isEmpty(attempt) && gained !== null && gained < 0n ? -gained : 0n
+  // What is empty or reverted moves nothing: whatever changed in its block was not its doing.
+  const moves = !isEmpty(attempt) && receipt.status === 'success'
+  const fall = moves && gained !== null && gained < 0n ? -gained : 0n
   return {
     actual,
     spent: usd(fall + gasValue(gasCost, before, book)),
@@ -144,7 +149,32 @@ async function measure(
       promised === null || gained === null
         ? null
         : { value: promised - gained, of: equity === 0n ? 1n : equity },
+    byOthers: await costByOthers(runtime, agent, attempt, parent, mined),
   }
+}
+
+/**
+ * A Safe's agent and its protector have nonces of their own, so one block can hold a transaction of each, and nobody can
+ * measure them apart: for each of the other's, what a rescue may cost at most is no deviation of this one.
+ */
+async function costByOthers(
+  runtime: Runtime,
+  agent: Agent,
+  { account }: AttemptRecord,
+  parent: BlockRef,
+  mined: BlockRef,
+): Promise<Usd> {
+  const most = runtime.policyOf(agent.id).riskReducing.spend.perTransaction
+  const others = sendersOf(runtime, agent).filter((sender) => !isAddressEqual(sender, account))
+  const counts = await Promise.all(
+    others.map(async (sender) => {
+      const [first, end] = await Promise.all(
+        [parent, mined].map(({ hash }) => runtime.chain.nonce(sender, hash)),
+      )
+      return (end ?? 0n) - (first ?? 0n)
+    }),
+  )
+  return usd(counts.reduce((sum, count) => sum + count * most, 0n))
 }
 
 async function freeze(runtime: Runtime, agent: Agent, attempt: AttemptRecord, shortfall: bigint | null) {

@@ -1,5 +1,6 @@
 import { isAddressEqual } from 'viem'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { addressOf } from '../../infra/world/accounts.ts'
 import { startWorld, type World } from '../../infra/world/world.ts'
 import { OutcomeUnknownError } from '../../runtime/core/chainErrors.ts'
 import { InvariantError, RialtoError } from '../../runtime/core/errors.ts'
@@ -294,11 +295,20 @@ describe('what happened otherwise than promised', () => {
     expect(settled?.spent).toBeGreaterThan(0n)
   })
 
-  it('worse than promised beyond the bound freezes the agent', async () => {
+  it.each([
+    ['worse than promised beyond the bound freezes the agent', false],
+    [
+      'what a protector with a key of its own may have cost the account in the same block freezes nobody',
+      true,
+    ],
+  ])('%s', async (_what, isProtected) => {
     const engine = await createEngine(world, {
       policy: (policy) => ({ ...policy, maxDeviation: 1n as never }),
     })
-    const { runtime, agent } = engine
+    const { agent } = engine
+    // The arbitrageur stands for it: he has something in the block as well.
+    const protectorOf = () => (isProtected ? addressOf('arbitrageur') : null)
+    const runtime: Runtime = { ...engine.runtime, protectorOf }
     const head = await engine.moveTo(HUNGRY)
     const { attempt, id } = await act(engine, head)
     // The pool alone falls by 2 %: within what a rescue may slip, so it executes, but worse than promised.
@@ -307,10 +317,12 @@ describe('what happened otherwise than promised', () => {
     expect(await settle(runtime, agent, attempt, await runtime.chain.head())).toMatchObject({
       status: 'confirmed',
     })
-    expect((await runtime.journal.intent(id))?.status).toBe('deviated')
-    expect(await runtime.journal.tradingState(agent.id, agent.account)).toBe('reducing')
+    expect((await runtime.journal.intent(id))?.status).toBe(isProtected ? 'done' : 'deviated')
+    expect(await runtime.journal.tradingState(agent.id, agent.account)).toBe(
+      isProtected ? 'active' : 'reducing',
+    )
     expect(
       engine.logger.lines.some(({ level, message }) => level === 'error' && message.startsWith('deviation')),
-    ).toBe(true)
+    ).toBe(!isProtected)
   })
 })
