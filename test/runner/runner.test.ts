@@ -1,8 +1,8 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { SLOW, slowestFirst } from './slowestFirst.ts'
-import { filesThatShareAWorker, ROOT, testFiles } from './testFiles.ts'
+import { filesThatShareAWorker, filesThatUseServers, ROOT, testFiles } from './testFiles.ts'
 
 describe('the order of test files', () => {
   it('begins with those that take longest, and leaves the others as they were', () => {
@@ -40,5 +40,17 @@ describe('a worker is shared', () => {
   ])('by none that %s', (_, file) => {
     expect(files).toContain(file)
     expect(shared).not.toContain(file)
+  })
+})
+
+describe('the leg of CI with real servers', () => {
+  /** What play the faults and the soak on the embedded ones only: their stages take servers when a person names some. */
+  const LEFT_OUT = /^test\/(faults|soak|runner)\//
+
+  it('runs all that uses them, and nothing that the first leg ran alike', () => {
+    const script = readFileSync(join(ROOT, '.ci/run'), 'utf8')
+    const [, listed = ''] = /^with_servers=\(([^)]*)\)/m.exec(script) ?? []
+    const used = filesThatUseServers(testFiles()).filter((file) => !LEFT_OUT.test(file))
+    expect(listed.trim().split(/\s+/).sort()).toEqual([...used].sort())
   })
 })

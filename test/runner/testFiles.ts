@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -25,7 +25,14 @@ const STARTS = new Set(['node:child_process', 'node:worker_threads', 'node:clust
 /** What a test that changes its own process says somewhere: its clock, its globals, its environment. */
 const CHANGES = /\bvi\.(mock|doMock|stub\w+|useFakeTimers|resetModules)\b|process\.(env\S* =|chdir|on\()/
 
-type Module = { readonly imports: readonly string[]; readonly starts: boolean }
+/** Variables that name a real Redis or PostgreSQL for tests to use beside the embedded ones. */
+const SERVERS = /\bTEST_(REDIS|DATABASE)_URL\b/
+
+type Module = {
+  readonly imports: readonly string[]
+  readonly starts: boolean
+  readonly usesServers: boolean
+}
 
 /**
  * Those of the test files that may run one after another in one worker: nothing that they import, however far away,
@@ -33,36 +40,45 @@ type Module = { readonly imports: readonly string[]; readonly starts: boolean }
  * test file half a second, which is more than most of these take.
  */
 export function filesThatShareAWorker(files: readonly string[]): readonly string[] {
+  const starts = finder(({ starts }) => starts)
+  return files.filter((file) => !CHANGES.test(readFileSync(join(ROOT, file), 'utf8')) && !starts(file))
+}
+
+/** Those of the test files that use a real Redis or PostgreSQL where one is named. */
+export const filesThatUseServers = (files: readonly string[]): readonly string[] =>
+  files.filter(finder(({ usesServers }) => usesServers))
+
+/** Whether something is so of a module or of anything that it imports. Types count too: rather one too many. */
+function finder(isSo: (module: Module) => boolean): (path: string) => boolean {
   const known = new Map<string, Module>()
   const moduleAt = (path: string): Module => {
     const found = known.get(path) ?? readModule(path)
     known.set(path, found)
     return found
   }
-  const starts = (file: string): boolean => {
-    const seen = new Set([file])
-    for (const path of seen) {
-      const { imports, starts } = moduleAt(path)
-      if (starts) return true
-      for (const next of imports) seen.add(next)
+  return (path) => {
+    const seen = new Set([path])
+    for (const each of seen) {
+      const module = moduleAt(each)
+      if (isSo(module)) return true
+      for (const next of module.imports) seen.add(next)
     }
     return false
   }
-  return files.filter((file) => !CHANGES.test(readFileSync(join(ROOT, file), 'utf8')) && !starts(file))
 }
 
-/** Types count too: rather a worker too many. */
 function readModule(path: string): Module {
-  const names = importsOf(path)
+  const text = readFileSync(join(ROOT, path), 'utf8')
+  const names = [...text.matchAll(/(?:\bfrom\s|\bimport\s|\bimport\()\s*'([^']+)'/g)].map(
+    ([, name]) => name ?? '',
+  )
   return {
     starts: names.some((name) => STARTS.has(name)),
+    usesServers: SERVERS.test(text),
     imports: names
       .filter((name) => name.startsWith('.') && name.endsWith('.ts'))
-      .map((name) => slashed(relative(ROOT, resolve(ROOT, dirname(path), name)))),
+      .map((name) => slashed(relative(ROOT, resolve(ROOT, dirname(path), name))))
+      // A test may hold the text of a module that is not there.
+      .filter((file) => existsSync(join(ROOT, file))),
   }
-}
-
-function importsOf(path: string): readonly string[] {
-  const text = readFileSync(join(ROOT, path), 'utf8')
-  return [...text.matchAll(/(?:\bfrom\s|\bimport\s|\bimport\()\s*'([^']+)'/g)].map(([, name]) => name ?? '')
 }
