@@ -1,64 +1,39 @@
 import { availableParallelism } from 'node:os'
-import { parseArgs } from 'node:util'
-import { InvalidInputError, RialtoError } from '../../runtime/core/errors.ts'
+import { commandLine, runCommand, wholeNumber } from '../commandLine.ts'
 import { keepSeeds } from './keptSeeds.ts'
-import { describeTotals, totalsOf } from './report.ts'
-import { runSeeds } from './runSeeds.ts'
-import { simulateSeed } from './simulateSeed.ts'
 
-const USAGE = `npm run simulate -- [options]
+const command = commandLine('simulate', 'Plays seeded faults on the real stages, in memory and virtual time.')
+  .option('--seeds <n>', 'how many seeds to run', wholeNumber(1), 1_000)
+  .option('--from <n>', 'the first of them', wholeNumber(0), 0)
+  .option('--seed <n>', 'one seed alone', wholeNumber(0))
+  .option('--verbose', 'every call and what became of it; with --seed')
+  .option('--jobs <n>', 'threads: one for each core', wholeNumber(1), availableParallelism())
+  .option('--json', 'the totals as JSON')
+  .option(
+    '--keep',
+    'adds seeds that fail to test/simulation/seeds.json, which every run of the tests replays',
+  )
 
-  --seeds <n>    how many seeds to run (default 1000)
-  --from <n>     the first of them (default 0)
-  --seed <n>     one seed alone
-  --verbose      every call and what became of it; with --seed
-  --jobs <n>     threads (default: one for each core)
-  --json         the totals as JSON
-  --keep         adds seeds that fail to test/simulation/seeds.json, which every run of the tests replays
-`
-
-const options = {
-  seeds: { type: 'string' },
-  from: { type: 'string' },
-  seed: { type: 'string' },
-  jobs: { type: 'string' },
-  verbose: { type: 'boolean' },
-  json: { type: 'boolean' },
-  keep: { type: 'boolean' },
-  help: { type: 'boolean' },
-} as const
+type Options = {
+  readonly seeds: number
+  readonly from: number
+  readonly seed?: number
+  readonly verbose?: boolean
+  readonly jobs: number
+  readonly json?: boolean
+  readonly keep?: boolean
+}
 
 const print = (text: string) => void process.stdout.write(text)
 
-/** @throws {InvalidInputError} unless the text is a whole number from `least` on. */
-function whole(name: string, text: string | undefined, fallback: number, least: number): number {
-  if (text === undefined) return fallback
-  const value = Number(text)
-  if (/^\d{1,9}$/.test(text) && value >= least) return value
-  throw new InvalidInputError(`--${name} is "${text}": it must be a whole number from ${least} on.`)
-}
-
-function readArguments() {
-  try {
-    return parseArgs({ options, allowPositionals: false }).values
-  } catch (error) {
-    throw new InvalidInputError(error instanceof Error ? error.message : String(error), {
-      fix: 'See --help.',
-    })
-  }
-}
-
 /** @returns the exit code: 1 when an invariant broke. */
 async function main(): Promise<number> {
-  const values = readArguments()
-  if (values.help === true) {
-    print(USAGE)
-    return 0
-  }
-  if (values.seed !== undefined) return one(whole('seed', values.seed, 0, 0), values.verbose === true)
-  const count = whole('seeds', values.seeds, 1_000, 1)
-  const from = whole('from', values.from, 0, 0)
-  const jobs = whole('jobs', values.jobs, availableParallelism(), 1)
+  const options = command.opts<Options>()
+  if (options.seed !== undefined) return one(options.seed, options.verbose === true)
+  const { seeds: count, from, jobs } = options
+  // Only now: a wrong option is said at once.
+  const { describeTotals, totalsOf } = await import('./report.ts')
+  const { runSeeds } = await import('./runSeeds.ts')
   const begin = performance.now()
   const seeds = Array.from({ length: count }, (_, index) => from + index)
   let done = 0
@@ -70,16 +45,17 @@ async function main(): Promise<number> {
   const totals = totalsOf(results)
   const seconds = (performance.now() - begin) / 1_000
   print(
-    values.json === true
+    options.json === true
       ? `${JSON.stringify({ ...totals, seconds })}\n`
       : `${describeTotals(totals, seconds)}\n`,
   )
-  if (values.keep === true)
+  if (options.keep === true)
     keepSeeds(totals.failed.map(({ seed, why }) => ({ seed, found: why.slice(0, 200) })))
   return totals.failed.length === 0 ? 0 : 1
 }
 
 async function one(seed: number, verbose: boolean): Promise<number> {
+  const { simulateSeed } = await import('./simulateSeed.ts')
   const { lines, digest, violations, calls, blocks, mined } = await simulateSeed(seed, { verbose })
   for (const line of lines) print(`${line}\n`)
   print(
@@ -90,13 +66,4 @@ async function one(seed: number, verbose: boolean): Promise<number> {
   return violations.length === 0 ? 0 : 1
 }
 
-main().then(
-  (code) => {
-    process.exitCode = code
-  },
-  (error: unknown) => {
-    if (!(error instanceof RialtoError)) throw error
-    process.stderr.write(`${error.toLine()}\n`)
-    process.exitCode = 2
-  },
-)
+await runCommand(command, main)
