@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { stringToHex } from 'viem'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { RialtoError } from '../../runtime/core/errors.ts'
 import { book, policyFile } from '../../runtime/guards/guardScene.fixture.ts'
@@ -92,6 +93,25 @@ describe('loadConfig', () => {
         safe: { ...account, roleKey: `0x677561726469616e${'0'.repeat(48)}`, firstBlock: 7n },
       },
     ])
+  })
+
+  it('gives the protector of a Safe a key and a role of its own, as named or after the agent’s', async () => {
+    const account = { safe: SAFE, modifier: book.aaveV3.pool, roleKey: 'guardian', multiSend: SAFE }
+    const protectorOf = async (protector?: object) => {
+      await config({ chain: rpc, agents: [{ ...agent, account: { ...account, protector } }] })
+      return (await loadConfig()).agents[0]?.safe?.protector
+    }
+    expect(await protectorOf()).toEqual({
+      ...{ label: 'guardian-protector', key: { kind: 'keystore' } },
+      roleKey: stringToHex('guardian-protector', { size: 32 }),
+    })
+    const named = { roleKey: 'rescue', key: { kind: 'keystore', label: 'other' } }
+    expect(await protectorOf(named)).toEqual({
+      ...{ label: 'other', key: { kind: 'keystore' } },
+      roleKey: stringToHex('rescue', { size: 32 }),
+    })
+    const kms = { kind: 'kms', keyId: 'alias/protector', address: SAFE }
+    expect(await protectorOf({ key: kms })).toMatchObject({ label: 'guardian-protector', key: kms })
   })
 
   it('takes a place for the passphrase of the keystore, from its own folder, and never the passphrase', async () => {
@@ -360,6 +380,39 @@ describe('a wrong configuration', () => {
         ],
       },
       'agents[0].account roleKey is "0x0000',
+    ],
+    ...(
+      [
+        [
+          { key: { kind: 'keystore', label: 'guardian' } },
+          'key.label is "guardian", a key that agent "guardian"',
+        ],
+        [{ roleKey: 'guardian' }, "roleKey is the agent's own, and the protector has a role of its own"],
+      ] as const
+    ).map(
+      ([protector, message]) =>
+        [
+          `a protector that is not one of its own (${message})`,
+          {
+            agents: [
+              {
+                ...agent,
+                account: { safe: SAFE, modifier: SAFE, multiSend: SAFE, roleKey: 'guardian', protector },
+              },
+            ],
+          },
+          `agents[0].account.protector.${message}`,
+        ] as const,
+    ),
+    [
+      'a Safe whose protector has the name of another agent',
+      {
+        agents: [
+          { ...agent, account: { safe: SAFE, modifier: SAFE, multiSend: SAFE, roleKey: 'guardian' } },
+          { ...agent, id: 'guardian-protector' },
+        ],
+      },
+      'agents[0].account.protector.key.label is "guardian-protector", a key that agent "guardian-protector" has',
     ],
     [
       'a Safe on the local world',
