@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { describeError, InvalidInputError } from '../../../runtime/core/errors.ts'
-import type { Chain, Logger, Signer } from '../../../runtime/core/ports.ts'
+import { describeError, InvalidInputError, RialtoError } from '../../../runtime/core/errors.ts'
+import type { Chain, Logger } from '../../../runtime/core/ports.ts'
 import { isOfValue } from '../../../runtime/evacuation/nextStep.ts'
 import { rehearse } from '../../../runtime/evacuation/rehearse.ts'
 import { sendOrder } from '../../api/client.ts'
@@ -22,7 +22,6 @@ import {
 } from '../../evacuation/runEvacuation.ts'
 import { type RunningSearch, searchApprovals } from '../../evacuation/searchApprovals.ts'
 import { giveOwnerOrder, openOrders } from '../../orders/ownerOrders.ts'
-import { connectSigner } from '../../signer/connectSigner.ts'
 import { SignerError } from '../../signer/errors.ts'
 import { lockFolder } from '../../signer/lock.ts'
 import { canAsk } from '../askSecret.ts'
@@ -31,17 +30,15 @@ import {
   type PassphraseOptions,
   passphraseFdOption,
   passphraseFileOption,
-  passphraseSource,
   refusePassphraseVariable,
 } from '../passphrase.ts'
 import { createEndings, type Endings } from '../start/endings.ts'
 import { interruption } from '../start/interruption.ts'
 import { openRpcs } from '../start/safeAgents.ts'
-import { keystoreLabels, signerAccounts } from '../start/signerAccounts.ts'
-import { findPassphrase, openChainSigner } from '../start/signerPassphrase.ts'
-import { paint, type Terminal } from '../terminal.ts'
+import type { Terminal } from '../terminal.ts'
 import { describeEnd, describePlan, type EvacuationPlan, endAsJson, planAsJson } from './evacuate/describe.ts'
 import { describeSafe, isWhole, safeAsJson, sendSafe, writeSafe } from './evacuate/safe.ts'
+import { signerFor } from './evacuate/signerFor.ts'
 import { openRpc } from './policy/policyTarget.ts'
 import { scopeOf } from './scope.ts'
 
@@ -154,7 +151,16 @@ async function evacuate(config: Config, options: Options, terminal: Terminal): P
     const parts: Parts = { config, settings, options, scope, terminal, chain, logger, endings, searchFor }
     const done: Done[] = []
     if (own.length > 0) done.push(await evacuateOwn(own, parts, stop.signal))
-    for (const safe of safes) done.push(await evacuateSafe(safe, parts))
+    for (const safe of safes) {
+      try {
+        done.push(await evacuateSafe(safe, parts))
+      } catch (error) {
+        // What was done before is told all the same, and the next one tried.
+        if (!(error instanceof RialtoError) || own.length + safes.length === 1) throw error
+        terminal.note(`  ${safe.config.id}: ${error.toLine()}`)
+        done.push({ code: 1, json: [{ agent: safe.config.id, safe: safe.account, stopped: error.toLine() }] })
+      }
+    }
     if (options.json === true) terminal.out(JSON.stringify(done.flatMap(({ json }) => json)))
     return worst(done.map(({ code }) => code))
   } finally {
@@ -339,45 +345,6 @@ function orderIt(
     (error: unknown) =>
       terminal.note(`  the runtime could not be told, which changes nothing here: ${describeError(error)}`),
   )
-}
-
-/** The signer that runs, whoever started it; else one of our own. */
-async function signerFor(
-  config: Config,
-  settings: Rpc,
-  options: Options,
-  parts: {
-    readonly chain: Chain
-    readonly logger: Logger
-    readonly endings: Endings
-    readonly terminal: Terminal
-  },
-): Promise<Signer> {
-  const { directory, agents } = config
-  const { chain, logger, endings, terminal } = parts
-  try {
-    const signer = await connectSigner({ directory })
-    endings.add(() => signer.close())
-    return signer
-  } catch (error) {
-    if (!(error instanceof SignerError) || error.code !== 'SIGNER_GONE') throw error
-  }
-  const source = passphraseSource(options, config.signer.passphrase)
-  const passphrase = await findPassphrase(directory, keystoreLabels(agents), source)
-  const signer = await openChainSigner(
-    {
-      directory,
-      chainId: settings.chainId,
-      genesisHash: await chain.genesisHash(),
-      book: settings.addressBook,
-      logger,
-      accounts: signerAccounts(agents),
-    },
-    passphrase,
-    (line) => terminal.note(`  ${paint('yellow', '!')} ${line}`),
-  )
-  endings.add(() => signer.close())
-  return signer
 }
 
 /** Two would outbid one another. */
