@@ -27,18 +27,29 @@ async function createProgram([named, ...rest]: readonly string[]): Promise<Comma
   const program = new Command('rialto')
     .description('DeFi agents that can be trusted with money.')
     .version(version)
-    .showHelpAfterError('(add --help for what it takes)')
     .addHelpText('after', '\nExit codes: 0 success, 1 failed, 2 wrong use.')
   for (const make of await loadNamed(commands, named)) program.addCommand(await make(processTerminal, rest))
-  overrideExit(program)
+  governed(program)
   return program
 }
 
-/** Has a command and all under it throw, where they would end the process. */
-function overrideExit(command: Command): void {
-  command.exitOverride()
-  for (const each of command.commands) overrideExit(each)
+/** Has a command and all under it throw, where they would end the process, and say what is wrong in one line. */
+function governed(command: Command): void {
+  command.exitOverride().configureOutput({
+    outputError: (text, write) =>
+      write(
+        `rialto: ${text
+          .replace(/^error: /, '')
+          .trim()
+          .replaceAll(/\s*\n\s*/g, ' ')} (${pathOf(command)} --help)\n`,
+      ),
+  })
+  for (const each of command.commands) governed(each)
 }
+
+/** @example pathOf(list) // 'rialto approvals list' */
+const pathOf = (command: Command): string =>
+  command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`
 
 /** Runs a command line and returns its exit code. */
 async function main(argv: readonly string[]): Promise<number> {

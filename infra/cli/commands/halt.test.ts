@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -22,6 +22,7 @@ beforeEach(() => {
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   vi.stubEnv('RIALTO_DIR', directory)
   onTestFinished(() => void vi.unstubAllEnvs())
+  mkdirSync(directory, { recursive: true })
   configure({})
 })
 
@@ -90,6 +91,15 @@ describe.each([
     await expect(run('resume', ...scope)).rejects.toMatchObject({ code: 'RUNTIME_ANSWER' })
     expect(stateOf('guardian')).toBe('halted')
   })
+})
+
+it('writes nothing for a name where nothing was ever started and no configuration says who that is', async () => {
+  rmSync(folder, { recursive: true })
+  mkdirSync(folder)
+  await expect(run('halt', '--agent', 'guardian')).rejects.toMatchObject({ code: 'CONFIG_FILE' })
+  expect(existsSync(directory)).toBe(false)
+  await expect(run('halt')).rejects.toMatchObject({ code: 'ORDER_ONLY_HERE' })
+  expect(stateOf('guardian')).toBe('halted')
 })
 
 describe('an order to nobody', () => {

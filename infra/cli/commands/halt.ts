@@ -61,16 +61,18 @@ async function order(terminal: Terminal, state: TradingState, options: Options):
   const scope = scopeOf(options)
   const reason = `ordered by ${process.env.USER ?? 'the owner'} on the command line`
   const given = { scope, state, reason }
-  if (state !== 'active') writeHere(directory, given)
-  const told = await tellJournal(given, { environment, directory, config: options.config }).catch(
+  // Where nothing was ever started, a name is more likely to be in the wrong folder than to be stopped.
+  const isFirst = state !== 'active' && (scope === 'all' || existsSync(directory))
+  if (isFirst) writeHere(directory, given)
+  const told = await tellJournal(given, { environment, directory, config: options.config, isFirst }).catch(
     (error: unknown) => {
       // Whoever mistypes a name must not believe that it is halted, nor find it halted one day.
-      if (error instanceof StrangerError && state !== 'active')
+      if (error instanceof StrangerError && isFirst)
         writeHere(directory, { ...given, state: 'active', reason: 'taken back: it named nobody' })
       throw error
     },
   )
-  if (state === 'active') writeHere(directory, given)
+  if (!isFirst) writeHere(directory, given)
   const { agent = null, account = null } = options
   const agents = told.by === 'runtime' ? told.agents : null
   if (options.json === true)
@@ -140,10 +142,10 @@ async function tellJournal(given: TradingOrder, place: Place): Promise<Told> {
     await writeOrder(given, { directory: place.directory, content, url })
     return { by: silence === null ? 'here' : 'beside' }
   } catch (error) {
-    if (error instanceof StrangerError || given.state === 'active') throw error
+    if (error instanceof StrangerError || !place.isFirst) throw error
     throw new RialtoError(
       'ORDER_ONLY_HERE',
-      `${capital(whom(given.scope))}: ${given.state} for all that runs on ${place.directory}, but the journal could not be told: ${describeError(error)}`,
+      `${whom(given.scope)}: ${given.state} for all that runs on ${place.directory}, but the journal could not be told: ${describeError(error)}`,
       { fix: 'Workers on other machines do not know: stop them, or say it again when the journal answers.' },
     )
   }
@@ -153,9 +155,9 @@ type Place = {
   readonly environment: Environment
   readonly directory: string
   readonly config: string | undefined
+  /** Whether the folder's file holds the order already. */
+  readonly isFirst: boolean
 }
-
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
 
 /** Nothing may ever have been started in the folder. */
 function writeHere(directory: string, given: TradingOrder): void {
