@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { book, policyFile } from '../../runtime/guards/guardScene.fixture.ts'
 import { PolicyError, type PolicyFile, parsePolicy } from '../../runtime/guards/policy.ts'
-import { compileRole } from './compileRole.ts'
+import { protectorPolicy } from '../../runtime/guards/protector.ts'
+import { compileProtectorRole, compileRole } from './compileRole.ts'
 import { flatten } from './conditions.ts'
 import { describeFunction, describeRole, roleToJson } from './describeRole.ts'
 import type { SafeAccount } from './role.ts'
@@ -137,5 +138,45 @@ describe('compileRole', () => {
     expect(transfers.length).toBeGreaterThan(0)
     for (const { condition } of transfers)
       expect(() => flatten(condition)).toThrow(/has 30\d parts, and a Roles modifier holds at most 256/)
+  })
+
+  describe('for a protector', () => {
+    const reserved: PolicyFile = {
+      ...{ ...base, graduation: 'none' },
+      protector: { rollingUsd: '3000', allowances: { WETH: '3', USDC: '0.1234567', native: '1' } },
+    }
+    const roleOf = (file: PolicyFile) =>
+      compileProtectorRole(protectorPolicy(parsePolicy(file)), book, {
+        ...account,
+        roleKey: `0x${'22'.repeat(32)}`,
+      })
+
+    it('allows rescues alone, with counters that the agent’s role does not have', () => {
+      const role = roleOf({
+        ...reserved,
+        protector: { rollingUsd: '3000', allowances: { WETH: '3', native: '1' } },
+      })
+      expect(found(role)).toEqual([
+        ...['aave-v3.aToken:WETH.approve', 'aave-v3.pool.repay', 'aave-v3.pool.supply', 'erc20:WETH.approve'],
+        ...['minBalance', 'minHealthFactor', 'notAfter', 'zeroAllowance'].map(
+          (name) => `rialto.assert.${name}`,
+        ),
+        'rialto.flashRepay.flashRepay',
+      ])
+      const keys = compile().allowances.map(({ key }) => key)
+      expect(role.allowances.length).toBe(2)
+      expect(role.allowances.filter(({ key }) => keys.includes(key))).toEqual([])
+      expect(role.allowances.map(({ amount }) => amount)).toEqual([3n * 10n ** 18n, 3n * 10n ** 18n])
+    })
+
+    it('says where in the policy an amount is that no modifier holds', () => {
+      expect(() => roleOf(reserved)).toThrow(
+        /protector\.allowances\.USDC has more than the 6 decimals of USDC/,
+      )
+    })
+
+    it('allows nothing where nothing is reserved', () => {
+      expect(roleOf({ ...reserved, protector: 'none' })).toMatchObject({ targets: [], allowances: [] })
+    })
   })
 })

@@ -4,8 +4,9 @@ import { InvariantError } from '../../runtime/core/errors.ts'
 import { bps, tokenAmount, usd, wei } from '../../runtime/core/units.ts'
 import { book, policyFile, snapshot } from '../../runtime/guards/guardScene.fixture.ts'
 import { type PolicyFile, parsePolicy } from '../../runtime/guards/policy.ts'
+import { protectorPolicy } from '../../runtime/guards/protector.ts'
 import { money } from '../cli/money.ts'
-import { compileRole } from './compileRole.ts'
+import { compileProtectorRole, compileRole } from './compileRole.ts'
 import { describeRisk, riskToJson } from './describeRisk.ts'
 import { explainRisk } from './explainRisk.ts'
 import type { Holdings } from './readHoldings.ts'
@@ -129,6 +130,36 @@ describe('the worst case of an agent', () => {
       ordinary: dollars('1000'),
       riskReducing: dollars('5000'),
       perDay: dollars('120000'),
+    })
+  })
+
+  it('counts what is reserved for the protector of a Safe, and what thieves of its key, and of both, could take', () => {
+    const policy = parsePolicy({
+      ...{ ...policyFile, intents: ['swap', 'deleverage'], recipients: [] },
+      allowances: { WETH: '2', native: '1' },
+      protector: { rollingUsd: '3000', allowances: { WETH: '3', native: '1' } },
+    })
+    const derived = protectorPolicy(policy)
+    if (derived === null) throw new InvariantError('Something is reserved.')
+    const second = compileProtectorRole(derived, book, { ...account, roleKey: `0x${'22'.repeat(32)}` })
+    const risk = explainRisk({
+      ...{ account: safe, policy, role: compileRole(policy, book, account), holdings: holdings() },
+      protector: { role: second, policy: derived, gas: wei(parseEther('0.5')) },
+    })
+    expect(risk.policy).toMatchObject({ reserve: dollars('3000'), perDay: dollars('8000') })
+    // Twice 2 WETH of the agent's, and twice 3 of the protector's; the penalty on 40,000 of debt either way.
+    expect(risk.thief).toMatchObject({ most: dollars('10000') })
+    expect(risk.protector).toMatchObject({
+      both: dollars('22000'),
+      thief: { most: dollars('14000'), borrows: [], gas: parseEther('0.5') },
+    })
+    expect(risk.protector?.thief.tokens.map(({ ways: by }) => by)).toEqual([['deleverage']])
+    const said = describeRisk('guardian', risk, money).join('\n')
+    expect(said).toContain('$5,000.00 when that reduces risk, and its protector $3,000.00 more: $8,000.00 in')
+    expect(said).toMatch(/A thief of its protector's key could take of the Safe .* at most \$14,000\.00:/)
+    expect(said).toContain('A thief of both keys could take at most $22,000.00 in any 24 h')
+    expect(JSON.parse(JSON.stringify(riskToJson(risk)))).toMatchObject({
+      protector: { both: '2200000000000' },
     })
   })
 
