@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -12,9 +12,13 @@ import { ROOT } from './testFiles.ts'
  * not looked at: `npm run check` does that.
  */
 export default async function build(project: TestProject): Promise<() => Promise<void>> {
-  await mkdir(join(ROOT, '.cache'), { recursive: true })
   // Within the repository, where its modules find what they import and the files that ship beside them.
-  const folder = await mkdtemp(join(ROOT, '.cache', 'build-'))
+  const builds = join(ROOT, '.cache', 'builds')
+  const folder = join(builds, String(process.pid))
+  await mkdir(folder, { recursive: true })
+  // Runs that were killed could not remove theirs.
+  for (const pid of await readdir(builds))
+    if (!isAlive(Number(pid))) await rm(join(builds, pid), { recursive: true, force: true })
   const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc')
   const options = ['--noCheck', '--declaration', 'false', '--sourceMap', 'false']
   await promisify(execFile)(process.execPath, [
@@ -31,4 +35,12 @@ export default async function build(project: TestProject): Promise<() => Promise
   ])
   project.provide('build', folder)
   return () => rm(folder, { recursive: true, force: true })
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
 }
