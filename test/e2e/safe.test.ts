@@ -110,6 +110,8 @@ describe('an agent that acts for a Safe', { timeout: 240_000 }, () => {
     const sent = await run('policy', 'apply', '--send', '--owner-label', 'owner')
     expect(sent.code, sent.stderr).toBe(0)
     expect(sent.stderr).toContain('The chain is what the policy says.')
+    const checked = await run('policy', 'check')
+    expect([checked.code, checked.stdout]).toEqual([0, expect.stringContaining('so is its protector’s')])
 
     await openPositions(world, [
       {

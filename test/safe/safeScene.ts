@@ -35,6 +35,7 @@ export const wholePolicyFile = (changes: Partial<PolicyFile> = {}): PolicyFile =
   },
   recipients: [worldAccounts.treasury.address],
   allowances: { WETH: '2', USDC: '5000', native: '1' },
+  protector: 'none',
   ...changes,
 })
 

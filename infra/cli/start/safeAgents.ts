@@ -8,12 +8,13 @@ import { memberOf } from '../../protector/memberOf.ts'
 import { riskOfSafe } from '../../protector/riskOfSafe.ts'
 import { type RolesParameters, rolesOf } from '../../protector/rolesOf.ts'
 import { describeRisk } from '../../safe/describeRisk.ts'
-import { explainRisk } from '../../safe/explainRisk.ts'
+import { explainRisk, type Risk } from '../../safe/explainRisk.ts'
 import { readHoldings } from '../../safe/readHoldings.ts'
 import { requireRole } from '../../safe/requireRole.ts'
 import { openStateReader } from '../../safe/stateReader.ts'
 import type { SignerAccount } from '../../signer/messages.ts'
 import { money } from '../money.ts'
+import { paint } from '../terminal.ts'
 
 type RealChain = Extract<ChainConfig, { kind: 'rpc' }>
 
@@ -132,8 +133,19 @@ export async function worstCaseOnChain(
               holdings: await readHoldings(reader, chain.addressBook, account, account),
             })
           : await riskOfSafe(reader, parameters)
-      return describeRisk(config.id, risk, money)
+      return [...describeRisk(config.id, risk, money), ...withoutCoins(agent, risk)]
     }),
   )
   return lines.flat()
 }
+
+/** Whoever cannot pay for gas can rescue nothing, which is better known before. */
+const withoutCoins = ({ config, sender, protector }: ActingAgent, risk: Risk): readonly string[] =>
+  [
+    { key: sender, gas: risk.thief.gas, who: config.id },
+    { key: protector, gas: risk.protector?.thief.gas ?? null, who: `the protector of ${config.id}` },
+  ].flatMap(({ key, gas, who }) =>
+    key === null || gas !== 0n
+      ? []
+      : [`  ${paint('yellow', '!')} ${who} cannot pay for gas: send some coins to ${key}.`],
+  )
