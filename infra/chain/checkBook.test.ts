@@ -11,7 +11,7 @@ import { createRpc } from './rpc.ts'
 const { url, addressBook: book } = await testWorld()
 const rpcAt = (href: string) => createRpc({ url: new URL(href), timeout: 10_000, retries: 0 })
 const rpc = rpcAt(url)
-const check = async (other: AddressBook) => checkBook(await openStateReader(rpc), other)
+const check = async (other: AddressBook) => checkBook(await openStateReader(rpc), other, true)
 
 /** Every place in a value where an address is, as a path. */
 function pathsOf(value: unknown, path: readonly string[] = []): readonly (readonly string[])[] {
@@ -66,11 +66,20 @@ describe('checkBook', () => {
   })
 })
 
+describe('who only observes', () => {
+  it('needs none of our contracts, and everything else as it is', async () => {
+    const absent = changed(['rialto', 'assert'], '0x00000000000000000000000000000000000000aa')
+    expect(await checkBook(await openStateReader(rpc), absent, false)).toEqual([])
+    const wrong = changed(['tokens', '1', 'decimals'], 18)
+    expect(await checkBook(await openStateReader(rpc), wrong, false)).toHaveLength(1)
+  })
+})
+
 describe('requireBook', () => {
   const wrong = changed(['rialto', 'batchAccount'], book.rialto?.assert)
 
   it('names everything that is wrong, and how to mend it', async () => {
-    await expect(requireBook({ rpcs: [rpc], quorum: 1, book: wrong })).rejects.toMatchObject({
+    await expect(requireBook({ rpcs: [rpc], quorum: 1, book: wrong, acts: true })).rejects.toMatchObject({
       code: 'ADDRESS_BOOK_MISMATCH',
       message: expect.stringContaining('rialto.batchAccount at'),
       fix: expect.stringContaining('address book'),
@@ -84,8 +93,8 @@ describe('requireBook', () => {
     server.on('connection', (socket) => sockets.add(socket))
     const { port } = server.address() as AddressInfo
     const silent = rpcAt(`http://127.0.0.1:${port}`)
-    expect(await requireBook({ rpcs: [silent, rpc], quorum: 1, book })).toEqual([rpc.host])
-    const few = requireBook({ rpcs: [silent, rpc], quorum: 2, book })
+    expect(await requireBook({ rpcs: [silent, rpc], quorum: 1, book, acts: true })).toEqual([rpc.host])
+    const few = requireBook({ rpcs: [silent, rpc], quorum: 2, book, acts: true })
     // Only now does it answer, by hanging up.
     server.on('connection', (socket) => socket.destroy())
     for (const socket of sockets) socket.destroy()

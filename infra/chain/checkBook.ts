@@ -31,13 +31,21 @@ const FEED_DECIMALS = 8
  * every byte of their code. It cannot tell whether a token is the one that people call by that name, or whether a
  * provider or a factory is the real one: compare these with what their makers publish.
  *
+ * @param acts whether anything is to be signed: who only observes needs none of our contracts
  * @returns a line for each thing that is not as the book says; none when it holds
  * @throws {RpcSilence | RpcAnswer} when the node does not answer.
- * @example await checkBook(await openStateReader(rpc), book)
+ * @example await checkBook(await openStateReader(rpc), book, true)
  * // ['aaveV3.oracle is 0x11…, and its provider names 0x22…']
  */
-export async function checkBook(reader: StateReader, book: AddressBook): Promise<readonly string[]> {
-  const parts = [checkTokens, checkAave, checkUniswap, checkFeeds, checkOwn, checkMulticall]
+export async function checkBook(
+  reader: StateReader,
+  book: AddressBook,
+  acts: boolean,
+): Promise<readonly string[]> {
+  const parts = [
+    ...[checkTokens, checkAave, checkUniswap, checkFeeds, checkMulticall],
+    ...(acts ? [checkOwn] : []),
+  ]
   const lines: string[] = []
   for (const part of parts) for await (const line of part(reader, book)) if (line !== null) lines.push(line)
   return lines
@@ -49,6 +57,8 @@ export type RequireBookParameters = {
   /** How many of them have to find everything as the book says. */
   readonly quorum: number
   readonly book: AddressBook
+  /** Whether anything is to be signed. */
+  readonly acts: boolean
 }
 
 /**
@@ -58,14 +68,19 @@ export type RequireBookParameters = {
  * @throws {AddressBookMismatchError} naming everything that is not as the book says.
  * @throws {RpcSilence | RpcAnswer} when too few nodes answer.
  */
-export async function requireBook({ rpcs, quorum, book }: RequireBookParameters): Promise<readonly string[]> {
+export async function requireBook({
+  rpcs,
+  quorum,
+  book,
+  acts,
+}: RequireBookParameters): Promise<readonly string[]> {
   const vouching: string[] = []
   const lines = new Set<string>()
   const failures: unknown[] = []
   await new Promise<void>((resolve) => {
     const looks = rpcs.map(async (rpc) => {
       try {
-        const found = await checkBook(await openStateReader(rpc), book)
+        const found = await checkBook(await openStateReader(rpc), book, acts)
         if (found.length === 0) vouching.push(rpc.host)
         for (const line of found) lines.add(line)
       } catch (error) {

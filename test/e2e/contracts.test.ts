@@ -76,5 +76,5 @@ it('deploys what a plan needs, at the addresses of its code, and a start then ac
 
   writeFileSync(join(folder, 'book.json'), JSON.stringify({ ...book, rialto: Object.fromEntries(deployed) }))
   const doctor = await run('doctor')
-  expect(doctor.stdout).toContain('the code of Rialto is this version’s')
+  expect(doctor.stdout).toContain('everything is where the address book says')
 })

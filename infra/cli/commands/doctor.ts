@@ -92,7 +92,10 @@ async function examineConfig(config: Config): Promise<readonly Finding[]> {
       return [`${opened.kind}, ${opened.where}`, ...opened.notes].join('; ')
     }),
     await look('inference', () => examineInference(config, inUse)),
-    ...(await examineChain(chain)),
+    ...(await examineChain(
+      chain,
+      config.agents.some(({ policy }) => policy.mode !== 'observe'),
+    )),
     ...(await examineSafety(config, inUse)),
     await look('runtime', () => (inUse ? `runs, process ${running.pid}: ${running.phase}` : 'does not run')),
   ]

@@ -79,7 +79,8 @@ async function protect(config: Config, options: Options, terminal: Terminal): Pr
     const signer = await connectSigner({ directory })
     endings.add(() => signer.close())
     const chain = await openChain(settings, logger)
-    await requireBook({ rpcs: openRpcs(settings), quorum: settings.quorum, book: settings.addressBook })
+    const { quorum, addressBook: book } = settings
+    await requireBook({ rpcs: openRpcs(settings), quorum, book, acts: true })
     terminal.note(
       `protecting ${guarded.map(({ config: { id }, policy, account, route }) => `${account} (${id}, below ${formatWad(policy.healthFactor.floor)}${route === null ? '' : `, by ${route.sender}`})`).join(', ')}`,
     )
@@ -89,7 +90,7 @@ async function protect(config: Config, options: Options, terminal: Terminal): Pr
       chain,
       signer,
       orders: openOrders(directory),
-      book: settings.addressBook,
+      book,
       guarded,
       blockSeconds: settings.blockSeconds,
       graceBlocks: options.grace,

@@ -85,7 +85,13 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
     )
     await terminal.step(
       'contracts',
-      () => requireBook({ rpcs: openRpcs(settings), quorum: settings.quorum, book: settings.addressBook }),
+      () =>
+        requireBook({
+          rpcs: openRpcs(settings),
+          quorum: settings.quorum,
+          book: settings.addressBook,
+          acts: config.agents.some(({ policy }) => policy.mode !== 'observe'),
+        }),
       (hosts) => `everything is where the address book says (${hosts.join(', ')})`,
     )
     const services = await openServices({

@@ -27,7 +27,7 @@ const linesOf = (findings: Awaited<ReturnType<typeof examineChain>>) =>
 describe('nodes', () => {
   test('that agree are counted', async () => {
     const { number } = await world.client.getBlock()
-    const lines = linesOf(await examineChain(settings(urls)))
+    const lines = linesOf(await examineChain(settings(urls), true))
     expect(lines[0]).toBe(
       `✓ chain: chain 31337 answers, with eth_simulateV1, at block ${number}: 3 of 3 RPCs agree, 2 have to`,
     )
@@ -45,20 +45,20 @@ describe('nodes', () => {
         change: (block) => ({ ...(block as object), hash: `0x${'12'.repeat(32)}` }),
       },
     })
-    const lying = linesOf(await examineChain(settings(urls)))
+    const lying = linesOf(await examineChain(settings(urls), true))
     expect(lying[0]).toContain('2 of 3 RPCs agree')
     expect(lying[2]).toMatch(
       /^! rpc: .* differs from the others: the genesis block: said 0x121212…1212 where 0x.* has a quorum$/,
     )
     doors[1]?.reset()
     doors[1]?.on({ fault: { kind: 'refuse' } })
-    const away = linesOf(await examineChain(settings(urls)))
+    const away = linesOf(await examineChain(settings(urls), true))
     expect(away[2]).toMatch(/^! rpc: .* is not used: no answer \(.*\)$/)
   })
 
   test('that are no quorum are a failure', async () => {
     for (const door of doors.slice(1)) door.on({ fault: { kind: 'refuse' } })
-    const [chain] = await examineChain(settings(urls))
+    const [chain] = await examineChain(settings(urls), true)
     expect(chain).toMatchObject({ ok: false })
     expect(chain?.detail).toMatch(/^No 2 RPCs agree/)
   })

@@ -11,7 +11,7 @@ import { type Finding, look, warn } from './finding.ts'
 type RpcChain = Extract<ChainConfig, { kind: 'rpc' }>
 
 /** The chain that is configured: whether it answers, how its nodes agree, and what their operators learn. */
-export async function examineChain(settings: ChainConfig): Promise<readonly Finding[]> {
+export async function examineChain(settings: ChainConfig, acts: boolean): Promise<readonly Finding[]> {
   if (settings.kind === 'world') return [await look('chain', () => 'a local world, made by "rialto start"')]
   let nodes: readonly NodeStatus[] = []
   const chain = await look('chain', async () => {
@@ -27,17 +27,17 @@ export async function examineChain(settings: ChainConfig): Promise<readonly Find
   return [
     chain,
     ...(nodes.length > 1 ? nodes.map(describeNode) : []),
-    ...(chain.ok ? [await look('contracts', () => examineContracts(settings))] : []),
+    ...(chain.ok ? [await look('contracts', () => examineContracts(settings, acts))] : []),
     ...chainWarnings(settings),
   ]
 }
 
-async function examineContracts(settings: RpcChain): Promise<string> {
+async function examineContracts(settings: RpcChain, acts: boolean): Promise<string> {
   const { quorum, addressBook: book } = settings
-  await requireBook({ rpcs: openRpcs(settings), quorum, book })
-  return book.rialto === undefined
-    ? 'everything is where the address book says; it has none of Rialto, so nothing can be signed'
-    : 'everything is where the address book says, and the code of Rialto is this version’s'
+  await requireBook({ rpcs: openRpcs(settings), quorum, book, acts })
+  return acts
+    ? 'everything is where the address book says, and the code of Rialto is this version’s'
+    : 'everything is where the address book says; nobody signs, so Rialto’s own are not looked at'
 }
 
 /** Has all nodes tell what they have, so that differences show. */
