@@ -52,6 +52,32 @@ describe('a rescue that the protector signs while the engine follows its account
   })
 })
 
+describe('a rescue that a protector sent by a key of its own', () => {
+  it('is followed, and sent again while it can be mined; nothing is signed on its nonce from here', async () => {
+    const engine = await createEngine(world)
+    const { agent, rpc, runtime: plain } = engine
+    const { signer, chain } = plain
+    // The one key of this engine stands for it.
+    const runtime = { ...plain, protectorOf: () => agent.account }
+    const lost = async () => `0x${'00'.repeat(32)}` as const
+    const protector = protectorOf(engine, { chain: { ...chain, sendRaw: lost } })
+    const { hash } = await protector.atHead(await engine.moveTo(FLOOR))
+    if (hash === null) return expect.unreachable()
+
+    await engine.follow(await chain.head(), runtime)
+    expect(await runtime.journal.inFlight()).toMatchObject([{ purpose: 'adopted', hash }])
+    expect(await chain.transaction(hash)).toMatchObject({ block: null })
+    // Blocks that are too dear for it, until it is too late for it.
+    const dear = gwei(2_000n)
+    for (let block = 0; block < 4; block += 1) await engine.pass({ runtime, baseFee: dear, drop: true })
+    await rpc('anvil_dropAllTransactions')
+    await engine.follow(await chain.head(), runtime)
+    expect(await chain.transaction(hash)).toBeNull()
+    expect(await signer.signedFrom(agent.account, 0n)).toMatchObject([{ hash, fence: 'protector' }])
+    expect(await runtime.journal.attempts()).toHaveLength(1)
+  })
+})
+
 describe('bytes on the lowest nonce that the fee cap lets nobody outbid', () => {
   it('are sent again until they are mined, and the next nonce is free for a rescue', async () => {
     const engine = await createEngine(world)
