@@ -6,15 +6,15 @@ import { runSeeds } from './runSeeds.ts'
 import { simulateSeed } from './simulateSeed.ts'
 
 const JOBS = 2
-const SEEDS = Array.from({ length: 1_000 }, (_, seed) => seed)
+const SEEDS = Array.from({ length: 600 }, (_, seed) => seed)
 
 /**
- * Arrows that a thousand seeds need not reach: who finds that another transaction was mined on a nonce has taken what
+ * Arrows that these seeds need not reach: who finds that another transaction was mined on a nonce has taken what
  * was `mined` on it out of its block first, unless a second worker puts it there in between.
  */
 const RARE: readonly string[] = ['mined > replaced']
 
-describe('a thousand seeds', () => {
+describe('hundreds of seeds', () => {
   it('hold every invariant, hit every fault, and go every way that an attempt can go', async () => {
     const totals = totalsOf(await runSeeds(SEEDS, JOBS))
     expect(totals.failed).toEqual([])
@@ -32,7 +32,8 @@ describe('a thousand seeds', () => {
 })
 
 describe('a seed', () => {
-  it.each([3, 17, 36])('is the same to the last byte when it is run again: %i', async (seed) => {
+  // Of these, 35 has people who approve and a journal that is thrown back, 170 a protector that acts and a relay.
+  it.each([3, 35, 170])('is the same to the last byte when it is run again: %i', async (seed) => {
     const [first, verbose, [elsewhere]] = [
       await simulateSeed(seed),
       await simulateSeed(seed, { verbose: true }),
