@@ -24,10 +24,17 @@ const QUERY = 'Q'.charCodeAt(0)
 const SYNC = 'S'.charCodeAt(0)
 const TERMINATE = 'X'.charCodeAt(0)
 
+const say = (message: FromWorker): void => parentPort?.postMessage(message)
+
 /** What PostgreSQL said when it gave up: the reason of a failure. No statement is ever in such a line. */
 let lastWords = ''
 const onStderr = (line: string): boolean => {
-  lastWords = /(?:FATAL|PANIC):.*/.exec(line)?.[0] ?? lastWords
+  const words = /(?:FATAL|PANIC):.*/.exec(line)?.[0]
+  if (words !== undefined && lastWords === '') {
+    lastWords = words
+    // Told from in here: the call that it dies in may never return, and go round and round for ever.
+    say({ kind: 'failed', reason: words, code: null })
+  }
   return true
 }
 
@@ -42,8 +49,6 @@ class DatabaseDiedError extends RialtoError {
 // PGlite writes its troubles to the console, which is the whole process's and may be somebody's JSON. What matters of
 // them is thrown as well.
 for (const level of ['log', 'info', 'warn', 'error'] as const) console[level] = () => {}
-
-const say = (message: FromWorker): void => parentPort?.postMessage(message)
 
 /** WASI's numbers for what a disk may answer, which is all that the file system of WebAssembly passes on. */
 const WASI_ERRORS: Readonly<Record<number, string>> = {
