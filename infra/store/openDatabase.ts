@@ -4,6 +4,7 @@ import { Pool, type PoolConfig } from 'pg'
 import { InvalidInputError, type RialtoError } from '../../runtime/core/errors.ts'
 import { openEmbedded } from './embedded/openEmbedded.ts'
 import { PortStream } from './embedded/portStream.ts'
+import { prepareStatements } from './embedded/prepareStatements.ts'
 import { migrateDatabase } from './migrate.ts'
 import { toConnectError, toDatabaseError } from './toDatabaseError.ts'
 
@@ -107,7 +108,10 @@ async function ready(
   // A connection that breaks is replaced by the pool, and whoever uses it is told by the query; without a listener the
   // event would end the process. The pool's own covers idle clients only.
   pool.on('error', () => {})
-  pool.on('connect', (client) => client.on('error', () => {}))
+  pool.on('connect', (client) => {
+    client.on('error', () => {})
+    if (kind === 'embedded') prepareStatements(client)
+  })
   try {
     // A connection of its own first, so that what is wrong with the server is told apart from what is wrong with us.
     await pool.connect().then(
