@@ -6,7 +6,7 @@ import { runSeeds } from './runSeeds.ts'
 import { simulateSeed } from './simulateSeed.ts'
 
 const JOBS = 2
-const SEEDS = Array.from({ length: 600 }, (_, seed) => seed)
+const SEEDS = Array.from({ length: 1_000 }, (_, seed) => seed)
 
 /**
  * Arrows that these seeds need not reach: who finds that another transaction was mined on a nonce has taken what
@@ -14,7 +14,7 @@ const SEEDS = Array.from({ length: 600 }, (_, seed) => seed)
  */
 const RARE: readonly string[] = ['mined > replaced']
 
-describe('hundreds of seeds', () => {
+describe('a thousand seeds', () => {
   it('hold every invariant, hit every fault, and go every way that an attempt can go', async () => {
     const totals = totalsOf(await runSeeds(SEEDS, JOBS))
     expect(totals.failed).toEqual([])
