@@ -3,10 +3,10 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import type { Address } from 'viem'
 import { describe, expect, it } from 'vitest'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
-import { openStateReader } from '../safe/stateReader.ts'
 import { testWorld } from '../world/testWorld.ts'
 import { checkBook, requireBook } from './checkBook.ts'
 import { createRpc } from './rpc.ts'
+import { openStateReader } from './stateReader.ts'
 
 const { url, addressBook: book } = await testWorld()
 const rpcAt = (href: string) => createRpc({ url: new URL(href), timeout: 10_000, retries: 0 })

@@ -3,9 +3,9 @@ import type { AddressBook, Token } from '../../runtime/core/addressBook.ts'
 import { multicall3ReadsAbi } from '../../runtime/protocols/erc20/abi.ts'
 import { ReadFailedError } from '../../runtime/protocols/errors.ts'
 import { ownContracts } from '../contracts/ownContracts.ts'
-import { openStateReader, type StateReader } from '../safe/stateReader.ts'
 import { AddressBookMismatchError } from './errors.ts'
 import type { Rpc } from './rpc.ts'
+import { openStateReader, type StateReader } from './stateReader.ts'
 
 const erc20Abi = parseAbi(['function decimals() view returns (uint8)'])
 const addressesProviderAbi = parseAbi([

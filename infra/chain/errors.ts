@@ -1,4 +1,6 @@
+import type { Address } from 'viem'
 import { InvalidInputError, RialtoError } from '../../runtime/core/errors.ts'
+import type { Hash } from '../../runtime/core/ids.ts'
 
 /** The RPC serves another chain than the one that was configured. */
 export class WrongChainError extends InvalidInputError {
@@ -74,6 +76,45 @@ export class RpcMalformedError extends RialtoError {
     super('RPC_MALFORMED', `The RPC at ${host} gave no valid answer to ${method}: ${what}.`, {
       fix: 'Use another RPC: this one is broken or is no Ethereum node.',
       details: { method, host, what },
+    })
+  }
+}
+
+/** The block that was read is no longer one of the chain. */
+export class ChainMovedError extends RialtoError {
+  override readonly name = 'ChainMovedError'
+  constructor(block: bigint, host: string) {
+    super('CHAIN_MOVED', `Block ${block} was replaced while it was read from ${host}.`, {
+      fix: 'Try again.',
+      retryable: true,
+      details: { block, host },
+    })
+  }
+}
+
+/** The node serves logs in pieces only, and cannot tell where to begin. */
+export class FirstBlockUnknownError extends RialtoError {
+  override readonly name = 'FirstBlockUnknownError'
+  constructor(modifier: Address, host: string) {
+    super(
+      'FIRST_BLOCK_UNKNOWN',
+      `The RPC at ${host} cannot tell in which block the modifier ${modifier} was made.`,
+      {
+        fix: 'Set account.firstBlock of the agent to that block, or use an archive node.',
+        details: { modifier, host },
+      },
+    )
+  }
+}
+
+/** A transaction of an owner was sent and is not mined. */
+export class OwnerTransactionUnknownError extends RialtoError {
+  override readonly name = 'OwnerTransactionUnknownError'
+  /** @param nextCommand what that says what came of it */
+  constructor(hash: Hash, seconds: number, nextCommand: string) {
+    super('OWNER_TRANSACTION_UNKNOWN', `Transaction ${hash} was sent and is not mined after ${seconds} s.`, {
+      fix: `It may still be: look for it before you send anything else, then run "${nextCommand}".`,
+      details: { hash },
     })
   }
 }

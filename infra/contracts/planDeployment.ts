@@ -3,8 +3,8 @@ import type { AddressBook } from '../../runtime/core/addressBook.ts'
 import { InvalidInputError } from '../../runtime/core/errors.ts'
 import { WrongChainError } from '../chain/errors.ts'
 import type { Rpc } from '../chain/rpc.ts'
-import { askQuantity } from '../safe/sendFromOwner.ts'
-import { openStateReader } from '../safe/stateReader.ts'
+import { askQuantity } from '../chain/sendFromOwner.ts'
+import { openStateReader } from '../chain/stateReader.ts'
 import {
   CREATE2_DEPLOYER,
   encodeDeployment,

@@ -6,10 +6,10 @@ import { type OwnerPlan, planForOwners } from '../../runtime/evacuation/planForO
 import { evacuationPolicy } from '../../runtime/guards/evacuation.ts'
 import { decodeRevert } from '../chain/decodeRevert.ts'
 import type { Rpc } from '../chain/rpc.ts'
+import { openStateReader } from '../chain/stateReader.ts'
 import type { AgentConfig, SafeConfig } from '../config/loadConfig.ts'
 import { readSafe, type SafeState } from '../safe/readSafe.ts'
 import { type SafeTransaction, safeTransactionOf } from '../safe/safeTransaction.ts'
-import { openStateReader } from '../safe/stateReader.ts'
 import type { RunningSearch, Unsearched } from './searchApprovals.ts'
 import { type OwnersSimulation, simulateOwners } from './simulateOwners.ts'
 

@@ -1,7 +1,7 @@
 import { wei } from '../../runtime/core/units.ts'
+import type { StateReader } from '../chain/stateReader.ts'
 import { explainRisk, type Risk } from '../safe/explainRisk.ts'
 import { readHoldings } from '../safe/readHoldings.ts'
-import type { StateReader } from '../safe/stateReader.ts'
 import { type RolesParameters, rolesOf } from './rolesOf.ts'
 
 /**

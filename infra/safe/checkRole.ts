@@ -5,12 +5,12 @@ import { contractName } from '../../runtime/protocols/contracts.ts'
 import { erc20ReadsAbi } from '../../runtime/protocols/erc20/abi.ts'
 import { WrongChainError } from '../chain/errors.ts'
 import type { Rpc } from '../chain/rpc.ts'
+import { openStateReader, type StateReader } from '../chain/stateReader.ts'
 import { parseAnswer, quantity } from '../chain/wire.ts'
 import { compareProtectorRole, compareRole, compareSafe, type Difference, namesOf } from './compareRole.ts'
 import { type RoleState, readRole } from './readRole.ts'
 import { readSafe, type SafeState } from './readSafe.ts'
 import type { Role } from './role.ts'
-import { openStateReader, type StateReader } from './stateReader.ts'
 
 /** What is on-chain, and how it differs from what the policy says. */
 export type RoleCheck = {

@@ -10,11 +10,11 @@ import {
 import { InvalidInputError } from '../../runtime/core/errors.ts'
 import type { Receipt } from '../../runtime/core/ports.ts'
 import { type Rpc, RpcAnswer } from '../chain/rpc.ts'
+import { askQuantity, costOf, sendFromOwner, type TransactionCost } from '../chain/sendFromOwner.ts'
+import { openStateReader } from '../chain/stateReader.ts'
 import { bytes, parseAnswer } from '../chain/wire.ts'
 import { SafeNotCreatedError } from './errors.ts'
 import type { NewSafe } from './planSafe.ts'
-import { askQuantity, costOf, sendFromOwner, type TransactionCost } from './sendFromOwner.ts'
-import { openStateReader } from './stateReader.ts'
 
 /** What it takes to make a Safe, and whether whoever pays has it. In wei. */
 export type CreationCost = TransactionCost & { readonly most: bigint; readonly balance: bigint }
@@ -67,7 +67,7 @@ function addressesIn(returned: Hex, refused: (why: string) => SafeNotCreatedErro
  *
  * @throws {InvalidInputError} when the payer has too few coins.
  * @throws {SafeNotCreatedError} when something of the payer's is in flight, or it does not come to be.
- * @throws {SafeTransactionUnknownError} when it was sent and is not mined in time: it may still be.
+ * @throws {OwnerTransactionUnknownError} when it was sent and is not mined in time: it may still be.
  */
 export async function createSafe(parameters: {
   readonly rpc: Rpc

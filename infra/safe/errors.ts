@@ -1,6 +1,5 @@
 import type { Address } from 'viem'
 import { InvalidInputError, RialtoError } from '../../runtime/core/errors.ts'
-import type { Hash } from '../../runtime/core/ids.ts'
 
 /** A function's condition has more parts than the modifier can hold. */
 export class ConditionTooLargeError extends InvalidInputError {
@@ -11,33 +10,6 @@ export class ConditionTooLargeError extends InvalidInputError {
       fix: 'Name fewer tokens, pools or recipients in the policy, or split it into two roles.',
       details: { actual, limit },
     })
-  }
-}
-
-/** The block that was read is no longer one of the chain. */
-export class ChainMovedError extends RialtoError {
-  override readonly name = 'ChainMovedError'
-  constructor(block: bigint, host: string) {
-    super('CHAIN_MOVED', `Block ${block} was replaced while the role was read from ${host}.`, {
-      fix: 'Try again.',
-      retryable: true,
-      details: { block, host },
-    })
-  }
-}
-
-/** The node serves logs in pieces only, and cannot tell where to begin. */
-export class FirstBlockUnknownError extends RialtoError {
-  override readonly name = 'FirstBlockUnknownError'
-  constructor(modifier: Address, host: string) {
-    super(
-      'FIRST_BLOCK_UNKNOWN',
-      `The RPC at ${host} cannot tell in which block the modifier ${modifier} was made.`,
-      {
-        fix: 'Set account.firstBlock of the agent to that block, or use an archive node.',
-        details: { modifier, host },
-      },
-    )
   }
 }
 
@@ -78,18 +50,6 @@ export class SafeTransactionFailedError extends RialtoError {
     super('SAFE_TRANSACTION_FAILED', `The Safe ${safe} does not carry out the transaction: ${why}.`, {
       fix: 'Nothing was changed. See that the owner can pay the gas, and that the modifier belongs to the Safe.',
       details: { safe },
-    })
-  }
-}
-
-/** A transaction of an owner was sent and is not mined. */
-export class SafeTransactionUnknownError extends RialtoError {
-  override readonly name = 'SafeTransactionUnknownError'
-  /** @param nextCommand what that says what came of it */
-  constructor(hash: Hash, seconds: number, nextCommand: string) {
-    super('SAFE_TRANSACTION_UNKNOWN', `Transaction ${hash} was sent and is not mined after ${seconds} s.`, {
-      fix: `It may still be: look for it before you send anything else, then run "${nextCommand}".`,
-      details: { hash },
     })
   }
 }

@@ -16,13 +16,13 @@ import { encodePacked } from 'viem/utils'
 import { InvalidInputError } from '../../runtime/core/errors.ts'
 import { WrongChainError } from '../chain/errors.ts'
 import type { Rpc } from '../chain/rpc.ts'
+import { askQuantity } from '../chain/sendFromOwner.ts'
+import { openStateReader, type StateReader } from '../chain/stateReader.ts'
 import { rolesReadsAbi } from './abi.ts'
 import { minimalProxyCode, ZODIAC } from './addresses.ts'
 import { NotPublishedError, SafeNotCreatedError } from './errors.ts'
 import { readSafe } from './readSafe.ts'
 import { SAFE_RELEASES, type SafeRelease } from './releases.ts'
-import { askQuantity } from './sendFromOwner.ts'
-import { openStateReader, type StateReader } from './stateReader.ts'
 
 const safeFactoryAbi = parseAbi([
   'function proxyCreationCode() view returns (bytes)',

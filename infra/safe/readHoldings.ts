@@ -15,7 +15,7 @@ import {
 import { aaveOracleReadsAbi, aavePoolReadsAbi } from '../../runtime/protocols/aave-v3/abi.ts'
 import { erc20ReadsAbi } from '../../runtime/protocols/erc20/abi.ts'
 import { ReadFailedError } from '../../runtime/protocols/errors.ts'
-import type { StateReader } from './stateReader.ts'
+import type { StateReader } from '../chain/stateReader.ts'
 
 /** What an account has of the tokens in the address book, at Aave's oracle prices, as of one block. */
 export type Holdings = {

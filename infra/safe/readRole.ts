@@ -14,10 +14,10 @@ import {
 } from 'viem'
 import type { BlockRef } from '../../runtime/core/snapshot.ts'
 import { multiSendAbi } from '../../runtime/protocols/safe/abi.ts'
+import type { Log, StateReader } from '../chain/stateReader.ts'
 import { rolesEventsAbi, rolesReadsAbi } from './abi.ts'
 import { LogsMissingError } from './errors.ts'
 import type { SafeAccount } from './role.ts'
-import type { Log, StateReader } from './stateReader.ts'
 
 /** `multiSend(bytes)`: what the modifier has to know how to read. */
 export const MULTI_SEND_SELECTOR: Hex = toFunctionSelector(multiSendAbi[0])

@@ -1,6 +1,6 @@
 import { type Address, getAddress, type Hex, keccak256, toHex } from 'viem'
+import { addressIn, type StateReader } from '../chain/stateReader.ts'
 import { safeAbi } from './abi.ts'
-import { addressIn, type StateReader } from './stateReader.ts'
 
 /** Who and what can act for a Safe, as of one block. */
 export type SafeState = {

@@ -2,10 +2,10 @@ import { type Address, isAddressEqual, type LocalAccount } from 'viem'
 import { InvalidInputError } from '../../runtime/core/errors.ts'
 import type { Hash } from '../../runtime/core/ids.ts'
 import type { Rpc } from '../chain/rpc.ts'
+import { sendFromOwner } from '../chain/sendFromOwner.ts'
 import { SafeTransactionFailedError } from './errors.ts'
 import type { SafeState } from './readSafe.ts'
 import { encodeSafeExecution, type SafeTransaction, safeTransactionTypedData } from './safeTransaction.ts'
-import { sendFromOwner } from './sendFromOwner.ts'
 
 export type SendSafeTransactionParameters = {
   readonly rpc: Rpc
@@ -25,7 +25,7 @@ export type SendSafeTransactionParameters = {
  * @returns the hash of the owner's transaction
  * @throws {InvalidInputError} when the key is no owner's, or more signatures are needed.
  * @throws {SafeTransactionFailedError} when the Safe refuses it.
- * @throws {SafeTransactionUnknownError} when it was sent and is not mined in time: it may still be.
+ * @throws {OwnerTransactionUnknownError} when it was sent and is not mined in time: it may still be.
  */
 export async function sendSafeTransaction(parameters: SendSafeTransactionParameters): Promise<Hash> {
   const { rpc, chainId, safe, state, transaction, owner } = parameters

@@ -8,10 +8,10 @@ import {
   parseEther,
   parseUnits,
 } from 'viem'
+import { openStateReader } from '../../infra/chain/stateReader.ts'
 import { explainRisk } from '../../infra/safe/explainRisk.ts'
 import { type Holdings, readHoldings } from '../../infra/safe/readHoldings.ts'
 import type { Role } from '../../infra/safe/role.ts'
-import { openStateReader } from '../../infra/safe/stateReader.ts'
 import { worldAccounts } from '../../infra/world/accounts.ts'
 import { fundAccounts } from '../../infra/world/fundAccounts.ts'
 import { tokenAmount } from '../../runtime/core/units.ts'

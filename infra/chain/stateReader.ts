@@ -12,9 +12,9 @@ import {
 import { z } from 'zod'
 import type { BlockRef } from '../../runtime/core/snapshot.ts'
 import { ReadFailedError } from '../../runtime/protocols/errors.ts'
-import { type Rpc, RpcAnswer } from '../chain/rpc.ts'
-import { block, bytes, parseAnswer, quantity } from '../chain/wire.ts'
 import { ChainMovedError, FirstBlockUnknownError } from './errors.ts'
+import { type Rpc, RpcAnswer } from './rpc.ts'
+import { block, bytes, parseAnswer, quantity } from './wire.ts'
 
 const word = z
   .string()

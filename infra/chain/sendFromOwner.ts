@@ -3,9 +3,9 @@ import { type Address, type Hex, keccak256, type LocalAccount, parseGwei } from 
 import type { RialtoError } from '../../runtime/core/errors.ts'
 import type { Hash } from '../../runtime/core/ids.ts'
 import type { Receipt } from '../../runtime/core/ports.ts'
-import { type Rpc, RpcAnswer } from '../chain/rpc.ts'
-import { block, parseAnswer, quantity, receipt } from '../chain/wire.ts'
-import { SafeTransactionUnknownError } from './errors.ts'
+import { OwnerTransactionUnknownError } from './errors.ts'
+import { type Rpc, RpcAnswer } from './rpc.ts'
+import { block, parseAnswer, quantity, receipt } from './wire.ts'
 
 /** How long a transaction is waited for, in milliseconds, and how often it is looked for. */
 const WAIT = 180_000
@@ -50,7 +50,7 @@ export async function costOf(
  * signed, so that one that would fail costs nothing.
  *
  * @throws whatever `refused` gives, when it fails, before or after it was mined.
- * @throws {SafeTransactionUnknownError} when it was sent and is not mined in time: it may still be.
+ * @throws {OwnerTransactionUnknownError} when it was sent and is not mined in time: it may still be.
  */
 export async function sendFromOwner(
   parameters: OwnerTransaction & {
@@ -84,7 +84,7 @@ async function mined(
     if (found.status === 'success') return found
     throw refused(`transaction ${hash} reverted`)
   }
-  throw new SafeTransactionUnknownError(hash, WAIT / 1000, nextCommand)
+  throw new OwnerTransactionUnknownError(hash, WAIT / 1000, nextCommand)
 }
 
 /** A quantity that a node gives of an account. */
