@@ -55,6 +55,7 @@ function writePolicy(folder: string): string {
     cooldownSeconds: 0,
     drawdownStopBps: 9_000,
     healthFactor: { ...shipped.healthFactor, minAfter: '1.16', target: '1.20' },
+    protector: 'none',
     riskReducing: {
       ...shipped.riskReducing,
       spend: { perTransactionUsd: '5000.00', rollingUsd: '50000.00' },
