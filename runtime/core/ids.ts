@@ -42,6 +42,19 @@ export const runId = (agent: AgentId, blockHash: Hash): RunId => `${agent}.${blo
 /** The id of the run's intent: the first 16 bytes of the run id's Keccak-256, as hex. */
 export const intentId = (run: RunId): IntentId => keccak256(stringToHex(run)).slice(2, 34) as IntentId
 
+/**
+ * The id of an intent that no run made: the protector's, an evacuation's. It holds whose it is, since both act for several
+ * accounts on one block; and more dots than a run's, so that no agent's name makes the same.
+ *
+ * @param by who made it
+ * @example unaidedIntentId(agentId('protector'), { agent: agentId('guardian'), account: '0xAb…' }, '0xabc…')
+ */
+export const unaidedIntentId = (
+  by: AgentId,
+  of: { readonly agent: AgentId; readonly account: Hex },
+  blockHash: Hash,
+): IntentId => intentId(`${by}.${of.agent}.${of.account.toLowerCase()}.${blockHash}` as RunId)
+
 /** The id of the n-th attempt at an intent, from 1. */
 export const attemptId = (intent: IntentId, n: number): AttemptId => `${intent}.${n}` as AttemptId
 

@@ -1,6 +1,6 @@
 import { type Address, concatHex, formatEther, isAddressEqual } from 'viem'
 import type { AgentId } from '../core/ids.ts'
-import { intentId, runId } from '../core/ids.ts'
+import { unaidedIntentId } from '../core/ids.ts'
 import type { Call, Plan } from '../core/lifecycle.ts'
 import { findPosition, type Snapshot } from '../core/snapshot.ts'
 import { MAX_UINT256, type Usd, usd, type Wei, wad, wei } from '../core/units.ts'
@@ -29,7 +29,7 @@ export type Sweep =
 
 export type SweepOptions = Pick<
   EvacuationOptions,
-  'chain' | 'book' | 'account' | 'policy' | 'blockSeconds' | 'explainRevert'
+  'chain' | 'book' | 'agent' | 'account' | 'policy' | 'blockSeconds' | 'explainRevert'
 > & {
   /** Under whose name the plan is made. */
   readonly name: AgentId
@@ -119,7 +119,7 @@ export async function prepareSweep(
     mostGas,
     reserved: usd(reserved),
     plan: {
-      intentId: intentId(runId(options.name, block.hash)),
+      intentId: unaidedIntentId(options.name, options, block.hash),
       chainId: snapshot.chainId,
       account,
       calls: exact.calls,

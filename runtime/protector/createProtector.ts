@@ -56,7 +56,7 @@ export type Protection = {
   readonly hash: Hash | null
 }
 
-/** The agent's name under which the protector's intents are made: no block has both its run and an agent's. */
+/** The name under which the protector's intents are made. */
 const NAME = agentId('protector')
 
 type Sent = { readonly hash: Hash; readonly nonce: bigint }

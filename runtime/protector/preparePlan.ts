@@ -1,6 +1,6 @@
 import type { Address } from 'viem'
 import type { AddressBook } from '../core/addressBook.ts'
-import { type AgentId, type IntentId, intentId, runId } from '../core/ids.ts'
+import { type AgentId, type IntentId, unaidedIntentId } from '../core/ids.ts'
 import type { Action } from '../core/intent.ts'
 import type { SimulatedPlan } from '../core/lifecycle.ts'
 import type { Snapshot } from '../core/snapshot.ts'
@@ -17,7 +17,7 @@ export type PreparationOptions = Pick<
   'chain' | 'blockSeconds' | 'explainRevert' | 'routeOf'
 > & {
   readonly book: AddressBook
-  /** Under whose name its intents are made: no block may have two runs of one name. */
+  /** Under whose name its intents are made: for one agent and account, no block may have two of one name. */
   readonly name: AgentId
   /** Whose account it is. */
   readonly agent: AgentId
@@ -62,7 +62,7 @@ export async function preparePlan(
   }
   const first = judgeIntent(context, action)
   if (!first.allowed) return denied(first)
-  const id = intentId(runId(name, snapshot.block.hash))
+  const id = unaidedIntentId(name, { agent, account }, snapshot.block.hash)
   const simulation = await simulate(options, { id, agent, account, action }, snapshot, policy, before.fees)
   if (!simulation.ok) return { kind: 'denied', reason: simulation.reason, codes: [] }
   const verdict = judgeEffect(context, action, simulation.plan)

@@ -52,6 +52,48 @@ describe('a rescue that the protector signs while the engine follows its account
   })
 })
 
+describe('rescues of two accounts on one head', () => {
+  it('are both taken up, and neither is filled over', async () => {
+    const first = await createEngine(world)
+    const { journal } = first.runtime
+    const second = await createEngine(world, { journal })
+    const engines = [first, second]
+    const head = await first.moveTo(FLOOR)
+    const lost = async () => `0x${'00'.repeat(32)}` as const
+    for (const engine of engines) {
+      const protector = protectorOf(engine, { chain: { ...engine.runtime.chain, sendRaw: lost } })
+      expect(await protector.atHead(head)).toMatchObject({ kind: 'acted' })
+    }
+    // Were the two under one id, by whatever mischief, the second could not be taken up; it would not be filled either.
+    const [taken] = await first.runtime.signer.signedFrom(first.agent.account, 0n)
+    const { signer } = second.runtime
+    const mixed = second.with({
+      signer: {
+        ...signer,
+        signedFrom: async (account, nonce) =>
+          (await signer.signedFrom(account, nonce)).map((one) => ({
+            ...one,
+            attemptId: taken?.attemptId ?? expect.unreachable(),
+          })),
+      },
+    })
+    await first.follow(head)
+    await second.follow(head, mixed)
+    expect(await journal.attempts()).toMatchObject([{ account: first.agent.account }])
+    expect(second.logger.lines.map(({ message }) => message).join()).toContain('another account')
+
+    await second.follow(head)
+    expect(await journal.attempts()).toMatchObject(
+      engines.map(({ agent: { account } }) => ({ account, purpose: 'adopted' })),
+    )
+    for (const { agent, runtime } of engines)
+      expect(await runtime.signer.signedFrom(agent.account, 0n)).toMatchObject([{ fence: 'protector' }])
+    const next = await first.mine()
+    for (const engine of engines) await engine.follow(next)
+    expect(await journal.attempts()).toMatchObject([{ status: 'confirmed' }, { status: 'confirmed' }])
+  })
+})
+
 describe('a rescue that a protector sent by a key of its own', () => {
   it('is followed, and sent again while it can be mined; nothing is signed on its nonce from here', async () => {
     const engine = await createEngine(world)

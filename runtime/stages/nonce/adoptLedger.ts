@@ -6,7 +6,8 @@ import type { BlockRef } from '../../core/snapshot.ts'
 import { usd } from '../../core/units.ts'
 import { underLease } from '../lease.ts'
 import type { Runtime } from '../runtime.ts'
-import type { Nonces } from './readNonces.ts'
+import { sayOnce } from '../say.ts'
+import { knownOf, type Nonces } from './readNonces.ts'
 
 /**
  * Takes up what the signer's ledger holds of an account and the journal does not: the protector signed it, or the
@@ -51,6 +52,16 @@ export async function adoptLedger(
         raw,
         hash,
       })
+      if (!isAddressEqual(attempt.account, account)) {
+        sayOnce(
+          runtime.logger,
+          `adopt.${account}.${attemptId}`,
+          'error',
+          { attempt: attemptId, account, of: attempt.account },
+          'signed under the id of an attempt of another account: it cannot be taken up, and nothing is put on its nonce',
+        )
+        continue
+      }
       runtime.logger.warn(
         { attempt: attemptId, hash, nonce: nonce.toString(), status: attempt.status },
         'signed, but unknown to the journal: taken up from the ledger of the signer',
@@ -88,7 +99,10 @@ async function missingFrom(
   const strange = held.filter(({ attemptId }) => !inFlight.has(attemptId))
   if (strange.length === 0 || recorded === null) return strange
   // What was settled behind a nonce that is still open is no stranger.
-  const known = new Set((await journal.attempts()).filter(({ raw }) => raw !== null).map(({ id }) => id))
+  const known = knownOf(
+    account,
+    (await journal.attempts()).filter(({ raw }) => raw !== null),
+  )
   return strange.filter(({ attemptId }) => !known.has(attemptId))
 }
 

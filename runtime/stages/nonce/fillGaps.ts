@@ -1,3 +1,4 @@
+import type { Address } from 'viem'
 import type { Agent } from '../../core/agent.ts'
 import { fillId } from '../../core/ids.ts'
 import { type AttemptRecord, type Lease, NonceTakenError } from '../../core/journal.ts'
@@ -12,7 +13,7 @@ import { sayOnce } from '../say.ts'
 import { signPrepared } from '../sign.ts'
 import { submit } from '../submit.ts'
 import { emptyPlan, freeCap, nextAttemptId } from './emptyPlan.ts'
-import type { Nonces } from './readNonces.ts'
+import { knownOf, type Nonces } from './readNonces.ts'
 
 /**
  * Uses up the nonces of an account that nothing on its way will use, with recorded transactions that do nothing: what
@@ -30,7 +31,7 @@ export async function fillGaps(
   lease: Lease | null = null,
 ): Promise<readonly AttemptRecord[]> {
   const [agent] = agents
-  const unused = agent === undefined ? [] : await withoutNews(runtime, gaps, signed)
+  const unused = agent === undefined ? [] : await withoutNews(runtime, account, gaps, signed)
   if (agent === undefined || unused.length === 0) return []
   const fillAll = async (held: Lease): Promise<readonly AttemptRecord[]> => {
     const filled: AttemptRecord[] = []
@@ -50,12 +51,13 @@ export async function fillGaps(
  */
 async function withoutNews(
   { journal }: Runtime,
+  account: Address,
   gaps: readonly bigint[],
   signed: Nonces['signed'],
 ): Promise<readonly bigint[]> {
   const there = signed.filter(({ nonce }) => gaps.includes(nonce))
   if (there.length === 0) return gaps
-  const known = new Set((await journal.attempts()).map(({ id }) => id))
+  const known = knownOf(account, await journal.attempts())
   const news = there.filter(({ attemptId }) => !known.has(attemptId))
   return gaps.filter(
     (gap) => !news.some(({ nonce, noncesUsed }) => nonce === gap || nonce + BigInt(noncesUsed) - 1n === gap),

@@ -1,4 +1,5 @@
 import { type Address, isAddressEqual } from 'viem'
+import type { AttemptId } from '../../core/ids.ts'
 import type { AttemptRecord } from '../../core/journal.ts'
 import type { LedgerAttempt } from '../../core/ports.ts'
 import type { BlockRef } from '../../core/snapshot.ts'
@@ -44,6 +45,10 @@ export async function readNonces(
   const next = [recorded ?? 0n, ...ends].reduce((a, b) => (b > a ? b : a), mined)
   return { account, mined, recorded, open, signed, next, gaps: gapsBetween(mined, next, open) }
 }
+
+/** What the journal knows of an account's attempts: an id that another account has is no news of this one. */
+export const knownOf = (account: Address, attempts: readonly AttemptRecord[]): ReadonlySet<AttemptId> =>
+  new Set(attempts.filter((one) => isAddressEqual(one.account, account)).map(({ id }) => id))
 
 /**
  * Nonces from `mined` on and before `next` that no open attempt will use. A second nonce is used by an authorisation,
