@@ -2,16 +2,19 @@ import { type Address, formatEther, type Hex } from 'viem'
 import type { AddressBook } from '../core/addressBook.ts'
 import { describeError } from '../core/errors.ts'
 import { type AgentId, agentId, type Hash } from '../core/ids.ts'
+import type { Action } from '../core/intent.ts'
 import type { Chain, Logger, Signer } from '../core/ports.ts'
 import type { BlockRef } from '../core/snapshot.ts'
-import type { DenialCode } from '../core/verdict.ts'
 import type { Policy } from '../guards/policy.ts'
 import { createUnaided, type Turn } from '../protector/createUnaided.ts'
+import type { Denied } from '../protector/preparePlan.ts'
 import { isDeep } from '../stages/confirm/depth.ts'
 import type { ApprovalName, ApprovalSearch } from './approvalSearch.ts'
 import { type EvacuationScene, isOfValue, nextStep, type Remainder } from './nextStep.ts'
 import { observeEvacuee } from './observeEvacuee.ts'
 import { prepareSweep } from './prepareSweep.ts'
+
+type Revoke = Extract<Action, { readonly kind: 'revoke' }>
 
 export type EvacuationOptions = {
   readonly chain: Chain
@@ -45,12 +48,15 @@ export type EvacuationOptions = {
  */
 export type EvacuationProgress =
   | { readonly kind: 'acted' | 'resent'; readonly reason: string; readonly hash: Hash }
-  | { readonly kind: 'denied'; readonly reason: string; readonly codes: readonly DenialCode[] }
+  | Denied
   | { readonly kind: 'waiting' | 'confirming' | 'done'; readonly remains: readonly Remainder[] }
   | { readonly kind: 'ended' }
 
 /** The name under which the intents of an evacuation are made. */
 const NAME = agentId('evacuation')
+
+/** Blocks in a row on which a token has to refuse before it is believed: one node's word for one block is no proof. */
+const REFUSALS = 3
 
 /**
  * Unwinds an account's position and moves out what is there, one atomic and asserted plan after the other, each made when
@@ -73,8 +79,10 @@ export function createEvacuation(options: EvacuationOptions): {
   const unaided = createUnaided({ ...options, name: NAME, tradingState: 'active' })
   /** The first block of those in which nothing was left. */
   let emptySince: bigint | null = null
-  /** What the chain refused to take back: it must not keep everything else where it is. */
+  /** What the chain refused to take back, again and again: it must not keep everything else where it is. */
   const unrevokable: (ApprovalName & { readonly why: string })[] = []
+  /** What it refused to take back last, and on how many blocks in a row. */
+  let refused: (ApprovalName & { readonly at: bigint; readonly times: number }) | null = null
 
   async function atHead(head: BlockRef): Promise<EvacuationProgress> {
     if (!isOrdered()) return { kind: 'ended' }
@@ -90,12 +98,21 @@ export function createEvacuation(options: EvacuationOptions): {
     emptySince = null
     const deed = await unaided.act(scene.snapshot, action, turn)
     if (deed.kind === 'denied') {
-      // No guard spoke: the token itself refuses.
-      if (action.kind === 'revoke' && deed.codes.length === 0)
-        unrevokable.push({ token: action.asset, spender: action.spender, why: deed.reason })
+      // That a guard or the signer refuses says nothing of the token, which may well give it back.
+      if (action.kind === 'revoke' && deed.by === 'simulation') countRefusal(action, deed.reason, head)
+      else refused = null
       return { ...deed, reason: `${reason}: ${deed.reason}` }
     }
+    refused = null
     return { kind: 'acted', reason: `${reason}; ${deed.outcome}`, hash: deed.hash }
+  }
+
+  function countRefusal({ asset: token, spender }: Revoke, why: string, { number: at }: BlockRef): void {
+    const last = refused?.token === token && refused.spender === spender ? refused : null
+    if (last?.at === at) return
+    const times = (last?.times ?? 0) + 1
+    refused = { token, spender, at, times }
+    if (times >= REFUSALS) unrevokable.push({ token, spender, why })
   }
 
   async function rest(

@@ -85,7 +85,7 @@ export async function rehearse(
       )
     }
     const prepared = await preparePlan(settings, scene.snapshot, step.action)
-    if (prepared.kind === 'denied' && step.action.kind === 'revoke' && prepared.codes.length === 0) {
+    if (prepared.kind === 'denied' && step.action.kind === 'revoke' && prepared.by === 'simulation') {
       unrevokable.push({ token: step.action.asset, spender: step.action.spender, why: prepared.reason })
       continue
     }

@@ -90,7 +90,7 @@ export function createUnaided(options: UnaidedOptions): Unaided {
       // Refused for good: nothing was signed, and nothing is spent.
       if (before === undefined) spends.delete(nonce)
       else spends.set(nonce, before)
-      return { kind: 'denied', reason: describeError(error), codes: codesOf(error) }
+      return { kind: 'denied', by: 'signer', reason: describeError(error), codes: codesOf(error) }
     }
   }
 

@@ -27,9 +27,13 @@ export type PreparationOptions = Pick<
   readonly tradingState: TradingState
 }
 
-/** `codes` are those of the guards or the signer that denied it; none where the simulation failed. */
+/**
+ * `by` whom: the guards, the simulation, which may be one node's word, or the signer. `codes` are the guards', or the
+ * signer's where it refused the plan itself.
+ */
 export type Denied = {
   readonly kind: 'denied'
+  readonly by: 'guard' | 'simulation' | 'signer'
   readonly reason: string
   readonly codes: readonly DenialCode[]
 }
@@ -64,13 +68,14 @@ export async function preparePlan(
   if (!first.allowed) return denied(first)
   const id = unaidedIntentId(name, { agent, account }, snapshot.block.hash)
   const simulation = await simulate(options, { id, agent, account, action }, snapshot, policy, before.fees)
-  if (!simulation.ok) return { kind: 'denied', reason: simulation.reason, codes: [] }
+  if (!simulation.ok) return { kind: 'denied', by: 'simulation', reason: simulation.reason, codes: [] }
   const verdict = judgeEffect(context, action, simulation.plan)
   return verdict.allowed ? { kind: 'prepared', intentId: id, plan: simulation.plan } : denied(verdict)
 }
 
 const denied = (verdict: Verdict): Denied => ({
   kind: 'denied',
+  by: 'guard',
   reason: denials(verdict)
     .map(({ message }) => message)
     .join(' '),

@@ -5,6 +5,7 @@ import { createRpc } from '../../infra/chain/rpc.ts'
 import type { AgentConfig } from '../../infra/config/loadConfig.ts'
 import { readArrivals } from '../../infra/evacuation/readArrivals.ts'
 import { searchApprovals } from '../../infra/evacuation/searchApprovals.ts'
+import { SignerError } from '../../infra/signer/errors.ts'
 import { STARTING_PRICE } from '../../infra/world/scenarios/scenario.ts'
 import { startWorld, type World } from '../../infra/world/world.ts'
 import { agentId, attemptId, type Hash, intentId, runId } from '../../runtime/core/ids.ts'
@@ -310,6 +311,91 @@ describe('an evacuation', () => {
     expect(progress).toMatchObject({ kind: 'denied', codes: ['GAS_UNAFFORDABLE'] })
     expect(progress).toHaveProperty('reason', expect.stringMatching(/holds 0\.001/))
     expect(await engine.runtime.signer.signedFrom(account, 0n)).toEqual([])
+  })
+
+  it('withdraws nothing past an allowance because one simulation failed or the signer refused, and says one that stays', async () => {
+    const scene = await setUp()
+    const { engine, account } = scene
+    const { chain, signer, book } = engine.runtime
+    const thief = newDestination()
+    await approve(scene, book.wrappedNative, thief, MAX_UINT256)
+    const collateral = async () => (await standing(scene)).position.totalCollateral
+    let trouble: 'signer' | 'simulation' | null = null
+    const takesBack = (data: Hex) =>
+      data.toLowerCase().includes(`095ea7b3${thief.slice(2).padStart(64, '0')}`.toLowerCase())
+    const search = { found: () => [{ token: book.wrappedNative, spender: thief }], isOver: () => true }
+    const options = scene.options({
+      search,
+      chain: {
+        ...chain,
+        simulate: async (request) =>
+          (await chain.simulate(request)).map((call, index) =>
+            trouble === 'simulation' && takesBack(request.calls[index]?.data ?? '0x')
+              ? { ...call, status: 'reverted', returnData: '0x' }
+              : call,
+          ),
+      },
+      signer: {
+        signedFrom: (...of) => signer.signedFrom(...of),
+        sign: (request) => {
+          if (trouble === 'signer' && request.plan.calls.some(({ data }) => takesBack(data)))
+            throw new SignerError('LEDGER_UNWRITABLE', 'the disk is full')
+          return signer.sign(request)
+        },
+      },
+    })
+    const evacuation = createEvacuation(options)
+    const step = async () => {
+      const progress = await evacuation.atHead(await chain.head())
+      await engine.mine()
+      return progress
+    }
+    trouble = 'signer'
+    let first = await step()
+    while (first.kind === 'acted') first = await step()
+    const supplied = await collateral()
+    expect(supplied).toBeGreaterThan(dollars(1))
+    for (const by of [
+      'signer',
+      'simulation',
+      'signer',
+      'signer',
+      'signer',
+      'simulation',
+      'simulation',
+    ] as const) {
+      trouble = by
+      expect(await step()).toMatchObject({ kind: 'denied', by, reason: expect.stringContaining(thief) })
+    }
+    // Two blocks in a row are not enough; told the truth again, it takes back what the thief may take.
+    expect(await collateral()).toBeGreaterThanOrEqual(supplied)
+    trouble = null
+    expect(await step()).toMatchObject({
+      kind: 'acted',
+      reason: expect.stringContaining(`take back what ${thief}`),
+    })
+    expect(await readAllowances(chain, (await chain.head()).hash, book, account, search.found())).toEqual([])
+
+    // A token that always refuses keeps nothing else where it is, and what stays is said to the end.
+    await approve(scene, book.wrappedNative, thief, 7n)
+    const stubborn = createEvacuation(options)
+    trouble = 'simulation'
+    const seen = await run(scene, {
+      atHead: async (head) => {
+        const progress = await stubborn.atHead(head)
+        return progress.kind === 'denied'
+          ? { kind: 'acted', reason: `denied: ${progress.reason}`, hash: head.hash }
+          : progress
+      },
+    })
+    const told = seen.map((progress) =>
+      'reason' in progress ? progress.reason.split(' ')[0] : progress.kind,
+    )
+    expect(told).toEqual(['denied:', 'denied:', 'denied:', 'withdraw', 'transfer', 'waiting'])
+    const last = seen.at(-1)
+    expect(last?.kind === 'waiting' && last.remains.filter(isOfValue)).toMatchObject([
+      { what: 'allowance', why: expect.stringContaining('cannot be taken back') },
+    ])
   })
 
   it('is planned beforehand on one block as it is then carried out', async () => {
