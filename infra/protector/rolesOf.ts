@@ -1,5 +1,6 @@
-import type { Address } from 'viem'
+import { type Address, isAddressEqual } from 'viem'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
+import type { Hash } from '../../runtime/core/ids.ts'
 import type { Policy } from '../../runtime/guards/policy.ts'
 import type { SafeConfig } from '../config/loadConfig.ts'
 import { compileProtectorRole, compileRole } from '../safe/compileRole.ts'
@@ -33,3 +34,12 @@ export function rolesOf({ safe: configured, policy, book, sender, protector }: R
     }),
   }
 }
+
+/** The roles of all these agents, and of their protectors, on a modifier: by key. */
+export const roleKeysOn = (
+  modifier: Address,
+  agents: readonly { readonly safe: SafeConfig | null }[],
+): readonly Hash[] =>
+  agents.flatMap(({ safe }) =>
+    safe !== null && isAddressEqual(safe.modifier, modifier) ? [safe.roleKey, safe.protector.roleKey] : [],
+  )

@@ -1,4 +1,4 @@
-import { type Address, getAddress, parseAbi } from 'viem'
+import { type Address, getAddress, type Hex, parseAbi } from 'viem'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
 import type { BlockRef } from '../../runtime/core/snapshot.ts'
 import { contractName } from '../../runtime/protocols/contracts.ts'
@@ -30,6 +30,8 @@ export type CheckRoleParameters = {
   readonly role: Role
   /** The role of the Safe's protector on the same modifier. */
   readonly protector?: Role | null
+  /** Keys of the roles that other agents of the configuration have on the same modifier. */
+  readonly otherRoles?: readonly Hex[]
   readonly book: AddressBook
   /** The block in which the modifier was made, for nodes that serve logs in pieces and no old state. */
   readonly firstBlock?: bigint | null
@@ -52,7 +54,7 @@ const debtTokenAbi = parseAbi([
  * @example (await checkRole({ rpc, role, book })).differences.map(({ line }) => line) // []
  */
 export async function checkRole(parameters: CheckRoleParameters): Promise<RoleCheck> {
-  const { rpc, role, protector = null, book, firstBlock = null } = parameters
+  const { rpc, role, protector = null, otherRoles = [], book, firstBlock = null } = parameters
   const { account } = role
   const chainId = parseAnswer(quantity, await rpc.call('eth_chainId', []), 'eth_chainId', rpc.host)
   if (chainId !== BigInt(role.chainId)) throw new WrongChainError(rpc.host, role.chainId, Number(chainId))
@@ -69,11 +71,12 @@ export async function checkRole(parameters: CheckRoleParameters): Promise<RoleCh
     ...(second?.members ?? []),
     protector?.account.sender ?? null,
   ])
+  const meant = [account.roleKey, ...(protector === null ? [] : [protector.account.roleKey]), ...otherRoles]
   const differences = mendedOnce([
-    ...compareRole({ role, book, state }),
+    ...compareRole({ role, book, state, meant }),
     ...(protector === null || second === null
       ? []
-      : compareProtectorRole({ role: protector, book, state: second })),
+      : compareProtectorRole({ role: protector, book, state: second, meant })),
     ...compareSafe(role, safe, members),
     ...(await standing(reader, account.safe, members, book)),
   ])

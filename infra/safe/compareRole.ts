@@ -55,7 +55,13 @@ const SCOPED = 2
 const NO_OPTIONS = 0
 const NO_VALUE = wei(0n)
 
-type Compared = { readonly role: Role; readonly book: AddressBook; readonly state: RoleState }
+type Compared = {
+  readonly role: Role
+  readonly book: AddressBook
+  readonly state: RoleState
+  /** Keys of all roles that somebody means to be on the modifier: whoever is in another one is in it by mistake. */
+  readonly meant: readonly Hex[]
+}
 
 /** What {@link readRole} has to look at for {@link compareRole}. */
 export const namesOf = (role: Role) => ({
@@ -272,7 +278,7 @@ function scopeFunction(
   return ownerCall(role, 'scopeFunction', args, words)
 }
 
-function* compareMembers({ role, state }: Compared): Generator<Difference> {
+function* compareMembers({ role, state, meant }: Compared): Generator<Difference> {
   const { roleKey, sender } = role.account
   const assign = (member: Address, isMember: boolean) =>
     ownerCall(
@@ -286,18 +292,20 @@ function* compareMembers({ role, state }: Compared): Generator<Difference> {
     if (!isEmpty && (sender === null || isAddressEqual(sender, member))) continue
     yield { code: 'MEMBER', line: `${member} is a member of the role`, change: assign(member, false) }
   }
-  if (isEmpty) return
-  if (sender === null) {
-    if (state.members.length === 0)
-      yield { code: 'MEMBER', line: 'Nobody is a member of the role', change: null }
-  } else if (!state.enabledMembers.some((member) => isAddressEqual(member, sender)))
+  if (!isEmpty && sender === null && state.members.length === 0)
+    yield { code: 'MEMBER', line: 'Nobody is a member of the role', change: null }
+  if (!isEmpty && sender !== null && !state.enabledMembers.some((member) => isAddressEqual(member, sender)))
     yield { code: 'MEMBER', line: `${sender} is no member of the role`, change: assign(sender, true) }
+  const staying = isEmpty ? [] : sender === null ? state.members : [sender]
   for (const { roleKey: other, member } of state.otherRoles) {
-    // Whoever does not stay in this role is none of its business: the other role may be his.
-    if (sender !== null && !isAddressEqual(sender, member)) continue
+    const stays = staying.some((each) => isAddressEqual(each, member))
+    // Whoever does not stay in this role may have one of the others. No policy limits what a role of nobody's allows.
+    if (!stays && meant.includes(other)) continue
     yield {
       code: 'OTHER_ROLE',
-      line: `${member} is also a member of the role ${other}, which this policy says nothing of`,
+      line: stays
+        ? `${member} is also a member of the role ${other}, which this policy says nothing of`
+        : `${member} is a member of the role ${other} of the same modifier, which the configuration does not name`,
       change: ownerCall(
         role,
         'assignRoles',

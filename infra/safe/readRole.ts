@@ -53,7 +53,7 @@ export type RoleState = {
   readonly allowances: ReadonlyMap<Hex, AllowanceState>
   /** By {@link functionKey} of what they read. */
   readonly unwrappers: ReadonlyMap<Hex, Address>
-  /** Other roles of this modifier that a member of this one has too. */
+  /** Everybody who is a member of another role of this modifier now, whether of this one too or not. */
   readonly otherRoles: readonly { readonly roleKey: Hex; readonly member: Address }[]
 }
 
@@ -205,10 +205,8 @@ export async function readRole(
     const adapter = await reader.read(modifier, rolesReadsAbi, 'unwrappers', [key])
     return adapter === zeroAddress ? null : adapter
   })
-  const others = members.flatMap((member) =>
-    [...(named.rolesOf.get(member) ?? [])]
-      .filter((key) => key !== roleKey)
-      .map((key) => ({ roleKey: key, member })),
+  const others = [...named.rolesOf].flatMap(([member, keys]) =>
+    [...keys].filter((key) => key !== roleKey).map((key) => ({ roleKey: key, member })),
   )
   const otherRoles = await keep(others, (other) => isTrue(slots(other.roleKey).member(other.member)))
   await reader.confirm()

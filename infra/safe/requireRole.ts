@@ -1,3 +1,4 @@
+import type { Hex } from 'viem'
 import type { AddressBook } from '../../runtime/core/addressBook.ts'
 import type { Rpc } from '../chain/rpc.ts'
 import { checkRole, type RoleCheck } from './checkRole.ts'
@@ -13,6 +14,8 @@ export type CheckEverywhereParameters = {
   readonly role: Role
   /** The role of the Safe's protector. */
   readonly protector?: Role | null
+  /** Keys of the roles that other agents of the configuration have on the same modifier. */
+  readonly otherRoles?: readonly Hex[]
   readonly book: AddressBook
   readonly firstBlock: bigint | null
 }

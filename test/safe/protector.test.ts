@@ -1,5 +1,6 @@
 import { type Abi, encodeFunctionData, type Hex, parseAbi, parseUnits } from 'viem'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { checkRole } from '../../infra/safe/checkRole.ts'
 import { explainRisk } from '../../infra/safe/explainRisk.ts'
 import { addressOf, worldAccounts } from '../../infra/world/accounts.ts'
 import { createActors } from '../../infra/world/actors.ts'
@@ -112,6 +113,37 @@ describe('the role of a protector, on the modifier of the agent’s', () => {
     ])
     await scene.apply(role, second)
     expect(await linesOf()).toEqual([])
+    await client.revert({ id: snapshot })
+  })
+
+  it('leaves nobody in a role that the configuration no longer names', async () => {
+    const snapshot = await client.snapshot()
+    const renamed = (of: typeof role, name: string) => ({
+      ...of,
+      account: { ...of.account, roleKey: roleKeyOf(name), sender: stranger },
+    })
+    const rotated = renamed(second, 'guardian-rescue')
+    const { differences } = await scene.check(role, rotated)
+    const found = differences.filter(({ code }) => code === 'OTHER_ROLE')
+    expect(found.map(({ line }) => line)).toEqual([
+      `${protector.address} is a member of the role ${roleKey} of the same modifier, which the configuration does not name`,
+    ])
+    const rescue = [make.approve(wethReserve.aToken, rialto.flashRepay, 1n)]
+    expect(await asProtector(rescue)).toBe('done')
+    await scene.apply(role, rotated)
+    expect((await scene.check(role, rotated)).differences).toEqual([])
+    expect(await asProtector(rescue)).toBe('NoMembership')
+    // Whoever was put out of the agent's role stays in no other that nobody names.
+    await scene.asSafe(modifier, sets('assignRoles', agent.address, [roleKey], [true]))
+    const replaced = { ...role, account: { ...account, sender: accomplice.address } }
+    await scene.apply(replaced, rotated)
+    expect(await attemptBatch({ ...scene, account: { ...account, roleKey } }, agent, rescue)).toBe(
+      'NoMembership',
+    )
+    const another = { rpc: scene.rpc, role: replaced, protector: rotated, book }
+    await scene.asSafe(modifier, sets('assignRoles', agent.address, [roleKey], [true]))
+    expect((await checkRole(another)).differences).toHaveLength(1)
+    expect((await checkRole({ ...another, otherRoles: [roleKey] })).differences).toEqual([])
     await client.revert({ id: snapshot })
   })
 

@@ -243,6 +243,11 @@ describe('what somebody changed', () => {
       `${agent.address} is also a member of the role ${other}`,
     ],
     [
+      'a member of a role that nobody names',
+      sets('assignRoles', stranger, [other], [true]),
+      `${stranger} is a member of the role ${other} of the same modifier, which the configuration does not name`,
+    ],
+    [
       'an adapter that hides calls',
       sets('setTransactionUnwrapper', stranger, '0x12345678', stranger),
       `Calls of 0x12345678 of ${stranger} are read by ${stranger}`,

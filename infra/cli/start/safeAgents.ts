@@ -7,7 +7,7 @@ import { openStateReader } from '../../chain/stateReader.ts'
 import type { AgentConfig, ChainConfig, SafeConfig } from '../../config/loadConfig.ts'
 import { memberOf } from '../../protector/memberOf.ts'
 import { riskOfSafe } from '../../protector/riskOfSafe.ts'
-import { type RolesParameters, rolesOf } from '../../protector/rolesOf.ts'
+import { type RolesParameters, roleKeysOn, rolesOf } from '../../protector/rolesOf.ts'
 import { describeRisk } from '../../safe/describeRisk.ts'
 import { explainRisk, type Risk } from '../../safe/explainRisk.ts'
 import { readHoldings } from '../../safe/readHoldings.ts'
@@ -82,6 +82,8 @@ export async function requireRoles(
   chain: RealChain,
 ): Promise<readonly string[]> {
   const lines: string[] = []
+  // Whoever holds no key has no role that is looked at here, so nobody may be in it.
+  const keyed = agents.filter(({ sender }) => sender !== null).map(({ config }) => config)
   for (const agent of agents) {
     const { id, safe } = agent.config
     const parameters = rolesParameters(agent, chain.addressBook)
@@ -91,6 +93,7 @@ export async function requireRoles(
     const { check, hosts } = await requireRole(id, {
       ...{ rpcs: openRpcs(chain), quorum: chain.quorum, book: chain.addressBook },
       ...{ role, protector: protectorRole, firstBlock: safe.firstBlock },
+      otherRoles: roleKeysOn(safe.modifier, keyed),
     })
     const by = agent.protector === null ? 'which nobody protects' : `protected by ${agent.protector}`
     lines.push(

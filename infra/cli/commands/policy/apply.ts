@@ -35,9 +35,10 @@ export function applyCommand(terminal: Terminal): Command {
       throw new InvalidInputError('It is not said with whose key to send.', {
         fix: 'Name the key of an owner with --owner-label; rialto wallet list shows the labels.',
       })
-    const { role, protectorRole, book, safe, chain } = target
+    const { role, protectorRole, otherRoles, book, safe, chain } = target
     const rpc = openRpc(chain)
-    const look = () => checkRole({ rpc, role, protector: protectorRole, book, firstBlock: safe.firstBlock })
+    const { firstBlock } = safe
+    const look = () => checkRole({ rpc, role, protector: protectorRole, otherRoles, book, firstBlock })
     const check = await look()
     const changes = changesOf(check)
     const left = check.differences.filter(({ change }) => change === null).map(({ line }) => line)

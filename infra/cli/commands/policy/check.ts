@@ -13,10 +13,10 @@ export function checkCommand(terminal: Terminal): Command {
       'compare the policy with what is on-chain, and look for ways around the role; exit code 1 when they differ',
     ),
   ).action(async (options: PolicyOptions) => {
-    const { agent, chain, role, protectorRole, book, safe } = await findRole(options)
+    const { agent, chain, role, protectorRole, otherRoles, book, safe } = await findRole(options)
     const { check, differences, hosts } = await checkRoleEverywhere({
       ...{ rpcs: openRpcs(chain), quorum: chain.quorum, role, protector: protectorRole, book },
-      firstBlock: safe.firstBlock,
+      ...{ otherRoles, firstBlock: safe.firstBlock },
     })
     const { block, notes } = check
     const hasProtector = protectorRole.targets.length > 0

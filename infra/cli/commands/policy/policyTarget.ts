@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { type Address, getAddress, isAddress } from 'viem'
 import type { AddressBook } from '../../../../runtime/core/addressBook.ts'
 import { InvalidInputError } from '../../../../runtime/core/errors.ts'
+import type { Hash } from '../../../../runtime/core/ids.ts'
 import type { Policy } from '../../../../runtime/guards/policy.ts'
 import { createRpc, type Rpc } from '../../../chain/rpc.ts'
 import {
@@ -16,7 +17,7 @@ import {
 import { loadEnvironment } from '../../../config/loadEnvironment.ts'
 import { loadPolicy } from '../../../config/loadPolicy.ts'
 import { memberOf, type ProtectorMember } from '../../../protector/memberOf.ts'
-import { rolesOf } from '../../../protector/rolesOf.ts'
+import { roleKeysOn, rolesOf } from '../../../protector/rolesOf.ts'
 import type { Role } from '../../../safe/role.ts'
 import { listKeys } from '../../../signer/keystore/openKeystore.ts'
 
@@ -125,6 +126,8 @@ export type RoleTarget = PolicyTarget & {
   readonly role: Role
   /** Without targets where nothing is reserved: nobody may be in it then. */
   readonly protectorRole: Role
+  /** Keys of the roles that the agents of the configuration have on the modifier. */
+  readonly otherRoles: readonly Hash[]
 }
 
 /** The agent that is meant, which has a Safe, and the role that its policy comes to. */
@@ -139,7 +142,8 @@ export async function findRole(options: PolicyOptions): Promise<RoleTarget> {
     })
   const book = config.chain.addressBook
   const { role, protectorRole } = rolesOf({ safe, policy, book, sender, protector })
-  return { ...target, chain: config.chain, safe, book, role, protectorRole }
+  const otherRoles = roleKeysOn(safe.modifier, config.agents)
+  return { ...target, chain: config.chain, safe, book, role, protectorRole, otherRoles }
 }
 
 /** Milliseconds for one request: logs of years take their time. */
