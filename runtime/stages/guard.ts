@@ -14,7 +14,7 @@ import { tradingState } from '../guards/tradingState.ts'
 import { patienceOf } from './approval/asks.ts'
 import { actorOf } from './owner.ts'
 import type { Runtime } from './runtime.ts'
-import { isEmpty, slotsOf } from './slot.ts'
+import { isEmpty, type Slot, slotsOf } from './slot.ts'
 
 /** How a person has to do with what is judged. */
 export type Asking = {
@@ -57,7 +57,7 @@ export async function guardContext(
     attempts.filter(
       ({ account, plan }) => isAddressEqual(account, actor) || isAddressEqual(plan.account, agent.account),
     ),
-  )
+  ).filter((slot) => !isTooLate(slot, actor, snapshot))
   const inert = slots.filter((slot) => slot.every((attempt) => isInert(attempt, actor, snapshot))).length
   return {
     policy,
@@ -75,6 +75,16 @@ export async function guardContext(
     ...(isAsked || request !== undefined ? { patience: patienceOf(runtime, policy) } : {}),
   }
 }
+
+/**
+ * What another sent for a Safe, is in no block, and could only revert in the next: nobody has to sign anything on its
+ * nonce, so waiting for it might never end. What the actor itself sent holds up its own nonces.
+ */
+const isTooLate = (slot: Slot, actor: Address, { block }: Snapshot): boolean =>
+  slot.every(
+    ({ account, status, plan }) =>
+      !isAddressEqual(account, actor) && status !== 'mined' && plan.lastValidBlock <= block.number,
+  )
 
 /**
  * Nothing can come of it any more that the snapshot does not have: it does nothing, it is in a block that the snapshot

@@ -1,8 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startWorld, type World } from '../../infra/world/world.ts'
+import type { AddressBook } from '../../runtime/core/addressBook.ts'
+import type { AttemptStatus } from '../../runtime/core/attempts.ts'
 import { RialtoError } from '../../runtime/core/errors.ts'
+import type { RolesRoute } from '../../runtime/core/lifecycle.ts'
 import type { Chain } from '../../runtime/core/ports.ts'
 import { wei } from '../../runtime/core/units.ts'
+import { guardContext } from '../../runtime/stages/guard.ts'
+import { observe } from '../../runtime/stages/observe.ts'
+import type { Runtime } from '../../runtime/stages/runtime.ts'
 import { createEngine, dollars, gwei } from './engine.fixture.ts'
 import { protectorOf } from './protector.fixture.ts'
 
@@ -19,6 +25,15 @@ const HUNGRY = dollars(1_750)
 const FLOOR = dollars(1_580)
 /** Under the hard floor, after one rescue. */
 const UNDER = dollars(1_280)
+
+/** A route of somebody else's nonces: what is asked of it here is only who that is. */
+const memberOf = ({ multicall3 }: AddressBook): RolesRoute => ({
+  kind: 'roles',
+  modifier: multicall3,
+  multiSend: multicall3,
+  roleKey: `0x${'00'.repeat(32)}`,
+  sender: multicall3,
+})
 
 describe('a rescue that the protector signs while the engine follows its account', () => {
   it('is no gap to be filled: nothing outbids it', async () => {
@@ -117,6 +132,43 @@ describe('a rescue that a protector sent by a key of its own', () => {
     expect(await chain.transaction(hash)).toBeNull()
     expect(await signer.signedFrom(agent.account, 0n)).toMatchObject([{ hash, fence: 'protector' }])
     expect(await runtime.journal.attempts()).toHaveLength(1)
+  })
+
+  it('holds up whoever acts for the account while it can be carried out, and no longer', async () => {
+    const engine = await createEngine(world)
+    const { agent, policy } = engine
+    const { chain, journal, book } = engine.runtime
+    const runtime: Runtime = {
+      ...engine.runtime,
+      protectorOf: () => agent.account,
+      routeOf: () => memberOf(book),
+    }
+    const lost = async () => `0x${'00'.repeat(32)}` as const
+    const head = await engine.moveTo(FLOOR)
+    await protectorOf(engine, { chain: { ...chain, sendRaw: lost } }).atHead(head)
+    await engine.follow(head, { ...runtime, chain: { ...chain, sendRaw: lost } })
+    const [rescue] = await journal.inFlight()
+    if (rescue === undefined) return expect.unreachable()
+    /** How many an ordinary action waits for, with the rescue as it is, or in a block. */
+    const waitsFor = async (status: AttemptStatus, by = runtime) => {
+      const inFlight = async () => [{ ...rescue, status }]
+      const snapshot = await observe(by, agent, await chain.head())
+      const { history } = await guardContext(
+        { ...by, journal: { ...journal, inFlight } },
+        agent,
+        policy,
+        snapshot,
+      )
+      return history.inFlight
+    }
+    while ((await chain.head()).number < rescue.plan.lastValidBlock) {
+      expect(await waitsFor(rescue.status)).toBe(1)
+      await engine.mine()
+    }
+    expect(await waitsFor(rescue.status)).toBe(0)
+    expect(await waitsFor('mined')).toBe(1)
+    // On its own nonces it stands in the way until it is replaced.
+    expect(await waitsFor(rescue.status, engine.runtime)).toBe(1)
   })
 })
 
