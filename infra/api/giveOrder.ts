@@ -1,6 +1,6 @@
-import type { Address } from 'viem'
 import { agentId } from '../../runtime/core/ids.ts'
 import type { JournalStore } from '../../runtime/core/journal.ts'
+import type { KnownTargets } from '../orders/knownTargets.ts'
 import type { TradingOrder } from './status.ts'
 
 /**
@@ -15,7 +15,7 @@ import type { TradingOrder } from './status.ts'
 export async function giveOrder(
   journals: Pick<JournalStore, 'setTradingState'>,
   { scope, state, reason }: TradingOrder,
-  known: { readonly agents: readonly string[]; readonly accounts: readonly Address[] },
+  known: KnownTargets,
 ): Promise<void> {
   await journals.setTradingState(scope, state, reason)
   if (scope !== 'all' || state !== 'active') return

@@ -157,10 +157,8 @@ export async function loadConfig(path?: string, environment: Environment = {}): 
         },
       ])
     agents.push({
-      id: agentId(id),
+      ...resolveActor({ id, account, key }),
       role,
-      ...resolveAccount(id, account),
-      key: key ?? { kind: 'keystore' },
       evacuateTo: evacuateTo ?? null,
       policy,
       policyPath,
@@ -210,6 +208,20 @@ function destinationFault(
         : null
   return fault === null ? null : `${fault}: name an account whose key the owner holds`
 }
+
+/**
+ * Whom an agent of a configuration file acts for, and by which keys.
+ *
+ * @example resolveActor({ id: 'guardian' }).key.kind // 'keystore'
+ */
+export const resolveActor = ({
+  id,
+  account,
+  key,
+}: Pick<ParsedConfigFile['agents'][number], 'id' | 'account' | 'key'>): Pick<
+  AgentConfig,
+  'id' | 'account' | 'safe' | 'key'
+> => ({ id: agentId(id), ...resolveAccount(id, account), key: key ?? { kind: 'keystore' } })
 
 const resolveAccount = (id: string, account: AccountEntry): Pick<AgentConfig, 'account' | 'safe'> => {
   if (account === undefined || typeof account === 'string') return { account: account ?? null, safe: null }

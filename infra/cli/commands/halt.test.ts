@@ -3,9 +3,11 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { getAddress } from 'viem'
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { agentId } from '../../../runtime/core/ids.ts'
 import { writeRuntimeFile } from '../../api/runtimeFile.ts'
-import { openOrders } from '../../orders/ownerOrders.ts'
+import { giveOwnerOrder, openOrders } from '../../orders/ownerOrders.ts'
 import { haltCommand, resumeCommand } from './halt.ts'
 
 // What is said when the runtime or the journal cannot be told. A runtime that hangs is in test/e2e/killSwitch.test.ts.
@@ -114,9 +116,44 @@ describe('an order to nobody', () => {
     expect(openOrders(directory).list()).toEqual([])
   })
 
-  it('is an error that leaves nothing behind, by the word of the runtime, whatever the configuration says', async () => {
-    await serve(422, { error: 'There is no agent "guardian".' })
-    await expect(run('halt', '--agent', 'guardian')).rejects.toMatchObject({ code: 'UNKNOWN_AGENT' })
-    expect(openOrders(directory).list()).toEqual([])
-  })
+  it.each([
+    ['halted', ['--agent', 'guardain'], 422],
+    ['halted', ['--agent', 'guardain'], 500],
+    ['reducing', ['--account', '0x0000000000000000000000000000000000000002'], 500],
+  ])(
+    'is an error whatever a runtime says or does not, and lifts no halt that stands (%s, %j, %i)',
+    async (state, scope, status) => {
+      const [agent, account] = scope[0] === '--agent' ? [scope[1]] : [undefined, scope[1]]
+      const named = agent === undefined ? { account: getAddress(`${account}`) } : { agent: agentId(agent) }
+      giveOwnerOrder(directory, { scope: named, state: 'halted', reason: 'by an earlier configuration' })
+      const before = openOrders(directory).list()
+      await serve(status, { error: 'There is no such one.' })
+      const argv = state === 'reducing' ? ['--reduce-only', ...scope] : scope
+      await expect(run('halt', ...argv)).rejects.toMatchObject({ code: 'UNKNOWN_AGENT' })
+      expect(openOrders(directory).list()).toEqual(before)
+    },
+  )
+})
+
+it('holds for whom the configuration names, although the runtime was started from another', async () => {
+  await serve(422, { error: 'There is no agent "guardian".' })
+  expect(await run('halt', '--agent', 'guardian')).toMatch(
+    /^guardian: halted \(the runtime was started from another configuration, without it; /,
+  )
+  expect(stateOf('guardian')).toBe('halted')
+  await expect(run('resume', '--agent', 'guardian')).rejects.toMatchObject({ code: 'UNKNOWN_AGENT' })
+  expect(stateOf('guardian')).toBe('halted')
+})
+
+it('takes the word of a runtime for one whom the configuration names no more', async () => {
+  await serve(200, { agents: [{ id: 'retired', tradingState: 'halted' }] })
+  expect(await run('halt', '--agent', 'retired')).toBe('retired: halted.')
+  expect(openOrders(directory).stateFor({ agent: 'retired' })).toBe('halted')
+})
+
+it('rather halts a name too many than one too few where no configuration can be read and no runtime answers', async () => {
+  writeFileSync(join(folder, 'rialto.config.json'), '{')
+  await serve(500, { error: 'The disk is full.' })
+  await expect(run('halt', '--agent', 'guardian')).rejects.toMatchObject({ code: 'ORDER_ONLY_HERE' })
+  expect(stateOf('guardian')).toBe('halted')
 })

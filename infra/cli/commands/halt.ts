@@ -1,7 +1,5 @@
-import { existsSync, mkdirSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync } from 'node:fs'
 import { Command, Option } from 'commander'
-import { type Address, getAddress, isAddress } from 'viem'
 import { describeError, RialtoError } from '../../../runtime/core/errors.ts'
 import type { TradingScope } from '../../../runtime/core/journal.ts'
 import type { TradingState } from '../../../runtime/core/verdict.ts'
@@ -10,9 +8,11 @@ import { giveOrder } from '../../api/giveOrder.ts'
 import { findStranger, type OrderAnswer, StrangerError, type TradingOrder } from '../../api/status.ts'
 import type { ParsedConfigFile } from '../../config/configFile.ts'
 import { findDirectory } from '../../config/findDirectory.ts'
+import { resolveActor } from '../../config/loadConfig.ts'
 import { type Environment, loadEnvironment } from '../../config/loadEnvironment.ts'
 import { findConfigFile, readConfigFile } from '../../config/readConfigFile.ts'
 import { holdDirectory } from '../../directory.ts'
+import { type KnownTargets, knownTargets } from '../../orders/knownTargets.ts'
 import { giveOwnerOrder } from '../../orders/ownerOrders.ts'
 import { openStore, type Store } from '../../store/openStore.ts'
 import type { Terminal } from '../terminal.ts'
@@ -53,7 +53,8 @@ const scoped = (command: Command): Command =>
 /**
  * Two places are told: the folder's file of orders, which signer, protector and guards of this machine look at and
  * which needs neither database nor queue nor anybody's answer, and the journal, which all machines share. Whoever stops
- * something is heard before anything that could fail is asked; whoever lets go is heard when the journal has been.
+ * something that the configuration or the keystore knows is heard before anybody is asked who might not answer; whoever
+ * lets go, or gives a name that only the runtime can know, is heard when the journal has been.
  */
 async function order(terminal: Terminal, state: TradingState, options: Options): Promise<void> {
   const environment = loadEnvironment(process.env)
@@ -61,18 +62,15 @@ async function order(terminal: Terminal, state: TradingState, options: Options):
   const scope = scopeOf(options)
   const reason = `ordered by ${process.env.USER ?? 'the owner'} on the command line`
   const given = { scope, state, reason }
-  // Where nothing was ever started, a name is more likely to be in the wrong folder than to be stopped.
-  const isFirst = state !== 'active' && (scope === 'all' || existsSync(directory))
-  if (isFirst) writeHere(directory, given)
-  const told = await tellJournal(given, { environment, directory, config: options.config, isFirst }).catch(
-    (error: unknown) => {
-      // Whoever mistypes a name must not believe that it is halted, nor find it halted one day.
-      if (error instanceof StrangerError && isFirst)
-        writeHere(directory, { ...given, state: 'active', reason: 'taken back: it named nobody' })
-      throw error
-    },
-  )
-  if (!isFirst) writeHere(directory, given)
+  const write = () => writeHere(directory, given)
+  const stops = state !== 'active'
+  if (stops && scope === 'all') write()
+  const configured = await readConfigured(directory, options.config)
+  // A name that nobody has must leave no trace: not even one that is taken back, over what was said to it before.
+  const isFirst = stops && (scope === 'all' || findStranger(scope, configured.known) === null)
+  if (isFirst && scope !== 'all') write()
+  const told = await tellJournal(given, { environment, directory, configured, isFirst, write })
+  if (!isFirst) write()
   const { agent = null, account = null } = options
   const agents = told.by === 'runtime' ? told.agents : null
   if (options.json === true)
@@ -100,7 +98,7 @@ const whom = (scope: TradingScope): string =>
 /** Who wrote an order into the journal; `nobody`: it is another process's alone, which does not answer. */
 type Told =
   | { readonly by: 'runtime'; readonly agents: OrderAnswer['agents'] }
-  | { readonly by: 'here' | 'beside' | 'nobody' }
+  | { readonly by: 'here' | 'beside' | 'nobody' | 'later' }
 
 const EXPLAINED: Readonly<Record<Told['by'], (directory: string) => string>> = {
   runtime: () => '',
@@ -108,6 +106,8 @@ const EXPLAINED: Readonly<Record<Told['by'], (directory: string) => string>> = {
   beside: () => ' (the runtime could not be told; the journal was, beside it)',
   nobody: () =>
     ' (the runtime could not be told; signer and protector obey all the same, and so does it once it goes on)',
+  later: () =>
+    ' (the runtime was started from another configuration, without it; it holds here, and from its next start on)',
 }
 
 /**
@@ -121,31 +121,37 @@ const EXPLAINED: Readonly<Record<Told['by'], (directory: string) => string>> = {
  * @throws {RialtoError} `ORDER_ONLY_HERE` when others may not know of an order that stops something.
  */
 async function tellJournal(given: TradingOrder, place: Place): Promise<Told> {
+  const { configured, directory } = place
   let silence: unknown = null
   try {
-    const answer = await sendOrder(place.directory, given)
+    const answer = await sendOrder(directory, given)
     if (answer !== null) return { by: 'runtime', agents: answer.agents }
   } catch (error) {
-    if (error instanceof StrangerError) throw error
+    if (error instanceof StrangerError && !place.isFirst) throw error
     silence = error
   }
   try {
-    const file = place.config ?? findConfigFile()
     // Only who halts everything can do without: the others have to know the agents by name.
     const isNeeded = given.scope !== 'all' || given.state === 'active'
-    const content = file === null && !isNeeded ? null : (await readConfigFile(file ?? undefined)).content
-    const url = place.environment.databaseUrl ?? content?.store?.databaseUrl
+    if (configured.failure !== null && (isNeeded || !configured.isMissing)) throw configured.failure
+    // Before anything is said of it: neither a runtime that hangs nor a journal that cannot be told makes a name known.
+    const stranger = configured.content === null ? null : findStranger(given.scope, configured.known)
+    if (stranger !== null) throw new StrangerError(stranger)
+    const url = place.environment.databaseUrl ?? configured.content?.store?.databaseUrl
     if (silence !== null && url === undefined) {
       if (given.state === 'active') throw silence
-      return { by: 'nobody' }
+      return { by: silence instanceof StrangerError ? 'later' : 'nobody' }
     }
-    await writeOrder(given, { directory: place.directory, content, url })
+    await writeOrder(given, { directory, known: configured.known, url })
     return { by: silence === null ? 'here' : 'beside' }
   } catch (error) {
-    if (error instanceof StrangerError || !place.isFirst) throw error
+    if (error instanceof StrangerError || given.state === 'active') throw error
+    // Where nothing was ever started, a name is more likely to be in the wrong folder than to be stopped.
+    if (!place.isFirst && !existsSync(directory)) throw error
+    if (!place.isFirst) place.write()
     throw new RialtoError(
       'ORDER_ONLY_HERE',
-      `${whom(given.scope)}: ${given.state} for all that runs on ${place.directory}, but the journal could not be told: ${describeError(error)}`,
+      `${whom(given.scope)}: ${given.state} for all that runs on ${directory}, but the journal could not be told: ${describeError(error)}`,
       { fix: 'Workers on other machines do not know: stop them, or say it again when the journal answers.' },
     )
   }
@@ -154,9 +160,33 @@ async function tellJournal(given: TradingOrder, place: Place): Promise<Told> {
 type Place = {
   readonly environment: Environment
   readonly directory: string
-  readonly config: string | undefined
+  readonly configured: Configured
   /** Whether the folder's file holds the order already. */
   readonly isFirst: boolean
+  /** Has the folder's file hold it. */
+  write(): void
+}
+
+/** What is known without the runtime. */
+type Configured = {
+  /** Null when it could not be read. */
+  readonly content: ParsedConfigFile | null
+  /** Why it could not; `isMissing`: there is none where it is looked for, and nobody named one. */
+  readonly failure: unknown
+  readonly isMissing: boolean
+  readonly known: KnownTargets
+}
+
+/** Reads the configuration, and whom it names: what is wrong with it is for later, when the runtime does not know more. */
+async function readConfigured(directory: string, path: string | undefined): Promise<Configured> {
+  const isMissing = path === undefined && findConfigFile() === null
+  try {
+    const { content } = await readConfigFile(path)
+    const known = knownTargets(directory, content.agents.map(resolveActor))
+    return { content, failure: null, isMissing, known }
+  } catch (failure) {
+    return { content: null, failure, isMissing, known: knownTargets(directory, []) }
+  }
 }
 
 /** Nothing may ever have been started in the folder. */
@@ -165,34 +195,15 @@ function writeHere(directory: string, given: TradingOrder): void {
   giveOwnerOrder(directory, given)
 }
 
-/**
- * Writes the order into the journal that the next start will open: the configuration may name it.
- *
- * @throws {StrangerError} when the configuration and the keystore know nobody of that name.
- */
+/** Writes the order into the journal that the next start will open: the configuration may name it. */
 async function writeOrder(
   given: TradingOrder,
   {
     directory,
-    content,
+    known,
     url,
-  }: {
-    readonly directory: string
-    readonly content: ParsedConfigFile | null
-    readonly url: string | undefined
-  },
+  }: { readonly directory: string; readonly known: KnownTargets; readonly url: string | undefined },
 ): Promise<void> {
-  const known = {
-    agents: content?.agents.map(({ id }) => id) ?? [],
-    accounts: [
-      ...(content?.agents.flatMap(({ account }) =>
-        account === undefined ? [] : [typeof account === 'string' ? account : account.safe],
-      ) ?? []),
-      ...keystoreAddresses(directory),
-    ],
-  }
-  const stranger = content === null ? null : findStranger(given.scope, known)
-  if (stranger !== null) throw new StrangerError(stranger)
   if (url !== undefined) return write(await openStore({ url }))
   // A disk that is nearly full must not keep anybody from halting an agent.
   const folder = await holdDirectory(directory, 0)
@@ -209,14 +220,4 @@ async function writeOrder(
       await store.close()
     }
   }
-}
-
-/** Accounts whose keys are in the folder: key files are named by address. */
-function keystoreAddresses(directory: string): readonly Address[] {
-  const folder = join(directory, 'keystore')
-  if (!existsSync(folder)) return []
-  return readdirSync(folder)
-    .map((name) => name.replace(/\.json$/, ''))
-    .filter((name) => isAddress(name, { strict: false }))
-    .map((name) => getAddress(name))
 }

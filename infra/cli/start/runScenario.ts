@@ -6,6 +6,7 @@ import { startStatusServer } from '../../api/statusServer.ts'
 import { type ApprovalDesk, openDesk } from '../../approvals/desk.ts'
 import type { Config } from '../../config/loadConfig.ts'
 import { holdDirectory } from '../../directory.ts'
+import { knownTargets } from '../../orders/knownTargets.ts'
 import type { LogLevel } from '../../telemetry/createLogger.ts'
 import { version } from '../../version.ts'
 import { WorldGoneError } from '../../world/errors.ts'
@@ -53,10 +54,12 @@ export async function runScenario(options: RunScenarioOptions): Promise<ExitCode
   endings.add(() => folder.release())
   const opened = promised<Session>()
   let session: Session | null = null
-  const known = () => ({
-    agents: config.agents.map(({ id }) => id),
-    accounts: [...new Set(session?.agents.map(({ agent }) => agent.account) ?? [])],
-  })
+  const known = () =>
+    knownTargets(
+      config.directory,
+      config.agents,
+      session?.agents.map(({ agent }) => agent.account),
+    )
   // A play that broke off by itself can be gone on with, so its world is left alone.
   let isOver = false
   try {

@@ -15,6 +15,7 @@ import type { AgentConfig, ChainConfig, Config, PassphraseConfig } from '../../c
 import { redactUrl } from '../../config/redactUrl.ts'
 import { createAgent } from '../../createAgent.ts'
 import { holdDirectory } from '../../directory.ts'
+import { knownTargets } from '../../orders/knownTargets.ts'
 import { isProtected, isUnprotected } from '../../protector/findGuarded.ts'
 import { memberOf } from '../../protector/memberOf.ts'
 import { keepProtector } from '../../protector/startProtector.ts'
@@ -195,15 +196,13 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
       )
     }
     const session = { chain, journal, agents, standings }
-    const known = {
-      agents: config.agents.map(({ id }) => id),
-      accounts: [...new Set(agents.map(({ agent }) => agent.account))],
-    }
+    const held = signer.started.accounts.map(({ address }) => address)
+    const known = () => knownTargets(config.directory, config.agents, held)
     const server = await startStatusServer({
       port: options.port,
       status: () => describeAgents(session, 'watching'),
-      known: () => known,
-      order: (order) => giveOrder(services.store.journals, order, known),
+      known,
+      order: (order) => giveOrder(services.store.journals, order, known()),
       approvals: openDesk([journal], systemClock),
     })
     endings.add(() => server.close())
