@@ -44,13 +44,19 @@ export async function reconcile(
   const measured = await measureIfThere(runtime, agent, attempt, receipt, mined, head)
   const where = { blockNumber: number, blockHash: hash }
   const actual = measured?.actual ?? null
-  const spent = measured?.spent ?? attempt.reserved
+  const forgiven = measured === null ? usd(0n) : forgivenOf(runtime, agent, attempt, measured)
+  const spent = measured === null ? attempt.reserved : usd(measured.spent - forgiven)
+  if (forgiven > 0n)
+    runtime.logger.warn(
+      { attempt: attempt.id, spentUsd8: spent.toString(), forgivenUsd8: forgiven.toString() },
+      'its protector has something in the same block: what may be of that is not counted as spent',
+    )
   if (receipt.status === 'reverted') {
     const failure = await runtime.chain.revertReason(receipt.hash)
     return runtime.journal.settle(attempt.id, { status: 'failed', ...where, actual, spent, failure })
   }
   const deviated = !isEmpty(attempt) && deviates(policy, attempt, receipt, measured)
-  if (deviated) await freeze(runtime, agent, attempt, measured?.shortfall?.value ?? null)
+  if (deviated) await freeze(runtime, agent, attempt, measured?.shortfall?.value ?? null, forgiven)
   return runtime.journal.settle(attempt.id, { status: 'confirmed', ...where, actual, spent, deviated })
 }
 
@@ -87,6 +93,7 @@ export async function repeatSettlement({ journal }: Runtime, attempt: AttemptRec
 
 type Measured = {
   readonly actual: Outcome
+  /** By all who acted for the account in the block. */
   readonly spent: Usd
   /**
    * What the owner has less than promised, of the equity before, 8 decimals; null when nothing was promised, or nobody
@@ -177,11 +184,38 @@ async function costByOthers(
   return usd(counts.reduce((sum, count) => sum + count * most, 0n))
 }
 
-async function freeze(runtime: Runtime, agent: Agent, attempt: AttemptRecord, shortfall: bigint | null) {
+/**
+ * What a Safe's fall in a block exceeds what was held back for the agent by, where its protector has something in the same
+ * block, up to what that may have cost: it has a reserve of its own, and the agent's caps do not pay for it.
+ */
+function forgivenOf(
+  { protectorOf }: Runtime,
+  agent: Agent,
+  { account, reserved }: AttemptRecord,
+  { spent, byOthers }: Measured,
+): Usd {
+  const protector = protectorOf?.(agent.id) ?? null
+  const isAgents = protector !== null && !isAddressEqual(account, protector)
+  if (!isAgents || spent <= reserved) return usd(0n)
+  const excess = spent - reserved
+  return usd(excess < byOthers ? excess : byOthers)
+}
+
+async function freeze(
+  runtime: Runtime,
+  agent: Agent,
+  attempt: AttemptRecord,
+  shortfall: bigint | null,
+  forgiven: Usd,
+) {
   const reason = `attempt ${attempt.id} ended worse than its simulation promised, or nobody knows how it ended`
   await runtime.journal.freeze(agent.id, reason)
   runtime.logger.error(
-    { attempt: attempt.id, shortfallUsd8: shortfall?.toString() ?? 'unknown' },
+    {
+      attempt: attempt.id,
+      shortfallUsd8: shortfall?.toString() ?? 'unknown',
+      forgivenUsd8: forgiven.toString(),
+    },
     'deviation: the agent may only reduce risk until it is resumed',
   )
 }

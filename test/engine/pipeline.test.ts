@@ -1,4 +1,4 @@
-import { isAddressEqual } from 'viem'
+import { type Address, encodeFunctionData, erc20Abi, type Hex, isAddressEqual } from 'viem'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { addressOf } from '../../infra/world/accounts.ts'
 import { startWorld, type World } from '../../infra/world/world.ts'
@@ -9,6 +9,7 @@ import type { AttemptRecord, RunRecord } from '../../runtime/core/journal.ts'
 import type { AllowedPlan } from '../../runtime/core/lifecycle.ts'
 import type { BlockRef } from '../../runtime/core/snapshot.ts'
 import { decide, execute } from '../../runtime/pipeline.ts'
+import { guardContext } from '../../runtime/stages/guard.ts'
 import { observe } from '../../runtime/stages/observe.ts'
 import type { Runtime } from '../../runtime/stages/runtime.ts'
 import { sign } from '../../runtime/stages/sign.ts'
@@ -324,5 +325,58 @@ describe('what happened otherwise than promised', () => {
     expect(
       engine.logger.lines.some(({ level, message }) => level === 'error' && message.startsWith('deviation')),
     ).toBe(!isProtected)
+  })
+
+  it.each([
+    { who: 'a stranger', tenths: 6n, isProtected: false, forgiven: null },
+    { who: 'its protector', tenths: 6n, isProtected: true, forgiven: 'the rest' },
+    { who: 'its protector, and more than a rescue may', tenths: 12n, isProtected: true, forgiven: 'most' },
+  ])('what $who took in the same block is forgiven: $forgiven', async ({ tenths, isProtected, forgiven }) => {
+    const engine = await createEngine(world)
+    const { agent, policy, rpc, actors, logger } = engine
+    const { account } = agent
+    const other = addressOf('arbitrageur')
+    const runtime: Runtime = { ...engine.runtime, protectorOf: () => (isProtected ? other : null) }
+    const collateral = world.addressBook.aaveV3.reserves.find(({ asset }) =>
+      isAddressEqual(asset, world.addressBook.wrappedNative),
+    )
+    const sendAs = async (from: Address, data: Hex) => {
+      const fees = { maxFeePerGas: '0x5d21dba00', maxPriorityFeePerGas: '0x1' }
+      await rpc('anvil_impersonateAccount', from)
+      await rpc('eth_sendTransaction', { from, to: collateral?.aToken, data, gas: '0x7a120', ...fees })
+      await rpc('anvil_stopImpersonatingAccount', from)
+    }
+    const amount = (tenths * 10n ** 18n) / 10n
+    const approval = { abi: erc20Abi, functionName: 'approve', args: [other, amount] } as const
+    await sendAs(account, encodeFunctionData(approval))
+    const { attempt } = await act(engine, await engine.moveTo(HUNGRY))
+    const taking = { abi: erc20Abi, functionName: 'transferFrom', args: [account, other, amount] } as const
+    await sendAs(other, encodeFunctionData(taking))
+    await actors.mineBlock({ baseFeePerGas: gwei(20n) })
+    const settled = await settle(runtime, agent, attempt, await runtime.chain.head())
+    expect(settled).toMatchObject({ status: 'confirmed' })
+
+    const spent = settled?.spent ?? expect.unreachable()
+    const line = logger.lines.find(({ message }) => message.startsWith('its protector'))
+    const said = line?.fields as { forgivenUsd8: string } | undefined
+    const most = policy.riskReducing.spend.perTransaction
+    expect(said === undefined ? null : BigInt(said.forgivenUsd8) === most ? 'most' : 'the rest').toBe(
+      forgiven,
+    )
+    if (forgiven === 'the rest') expect(spent).toBe(attempt.reserved)
+    else expect(spent).toBeGreaterThan(attempt.reserved)
+    const deviation = logger.lines.find(({ message }) => message.startsWith('deviation'))
+    if (forgiven === 'the rest') expect(deviation).toBeUndefined()
+    else expect(deviation?.fields).toMatchObject({ forgivenUsd8: said?.forgivenUsd8 ?? '0' })
+    // Whatever is forgiven, nothing is lost: what the account lost is what it took, and what was forgiven besides.
+    const taken = dollars(1_750 * (Number(tenths) / 10))
+    expect(spent + BigInt(said?.forgivenUsd8 ?? 0)).toBeGreaterThan(taken)
+    const { history } = await guardContext(
+      runtime,
+      agent,
+      policy,
+      await observe(runtime, agent, await runtime.chain.head()),
+    )
+    expect(history.spent).toBe(spent)
   })
 })
