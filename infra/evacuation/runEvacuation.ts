@@ -14,6 +14,7 @@ import { decodeRevert } from '../chain/decodeRevert.ts'
 import { watchHeads } from '../chain/watchHeads.ts'
 import type { AgentConfig } from '../config/loadConfig.ts'
 import type { OwnerOrders } from '../orders/ownerOrders.ts'
+import { SignerError } from '../signer/errors.ts'
 import type { RunningSearch, Unsearched } from './searchApprovals.ts'
 
 /** An account to evacuate: whose agent's it is, and where everything goes. */
@@ -69,9 +70,10 @@ export const evacuationOf = (
 
 /**
  * Evacuates accounts block by block, until each has nothing of value left, makes no progress any more, or the signal
- * aborts. An account that cannot be looked at is said and looked at again in the next block; it keeps none waiting.
+ * aborts. An account that cannot be looked at is said and looked at again in the next block; it keeps none waiting. What
+ * cannot pass by itself ends the evacuation of that account, and of no other.
  *
- * @throws {RialtoError} whatever the chain says that is not retryable.
+ * @throws {RialtoError} whatever the chain says of its heads that is not retryable.
  */
 export async function runEvacuation(options: RunEvacuationOptions): Promise<readonly EvacuationEnd[]> {
   const { chain, logger, signer } = options
@@ -114,21 +116,18 @@ export async function runEvacuation(options: RunEvacuationOptions): Promise<read
         else if (progress.kind === 'denied' && progress.codes.includes('GAS_UNAFFORDABLE'))
           await end(evacuee, `${progress.reason} Send it some, and run this again`, [])
         else if (progress.kind === 'denied' && progress.codes.includes('PLAN_MISMATCH'))
-          await end(
-            evacuee,
-            'the signer that runs was started from another configuration: stop it, and run this again',
-            [],
-          )
+          await end(evacuee, OTHER_CONFIGURATION, [])
         const isIdle = progress.kind === 'denied' || progress.kind === 'waiting'
         state.idle = isIdle ? state.idle + 1 : 0
         idle = progress.kind === 'denied' ? progress.reason : 'nothing more can be done for now'
         if (progress.kind === 'waiting') remains = progress.remains
       } catch (error) {
-        if (!(error instanceof RialtoError) || !error.retryable) throw error
-        logger.error({ agent: evacuee.config.id, error: describeError(error) }, 'no step in this block')
-        options.onError?.(error)
-        state.idle += 1
         idle = describeError(error)
+        logger.error({ agent: evacuee.config.id, error: idle }, 'no step in this block')
+        if (error instanceof RialtoError && error.retryable) {
+          options.onError?.(error)
+          state.idle += 1
+        } else await end(evacuee, isOfOtherSigner(error) ? `${OTHER_CONFIGURATION} (${idle})` : idle, remains)
       }
       if (open.has(evacuee) && state.idle > options.patience)
         await end(evacuee, `no progress in ${options.patience} blocks: ${idle}`, remains)
@@ -138,6 +137,12 @@ export async function runEvacuation(options: RunEvacuationOptions): Promise<read
   for (const [evacuee] of [...open]) await end(evacuee, 'it was interrupted; run it again to go on', [])
   return ends
 }
+
+const OTHER_CONFIGURATION =
+  'the signer that runs was started from another configuration: stop it, and run this again'
+
+const isOfOtherSigner = (error: unknown): boolean =>
+  error instanceof SignerError && error.code === 'UNKNOWN_ACCOUNT'
 
 const told = ({ config, account }: Evacuee, progress: EvacuationProgress): object => ({
   agent: config.id,

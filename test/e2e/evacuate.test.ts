@@ -373,5 +373,19 @@ describe('rialto evacuate', { timeout: 240_000 }, () => {
     expect(nobody.code).toBe(2)
     expect(nobody.stderr).toMatch(/Name one of guardian/)
     expect(openOrders(scene.directory).list()).toEqual([])
+
+    // Ordered, and then nothing can be done: whoever is halted by it has to be known.
+    const { configPath, directory } = await stage()
+    const config = JSON.parse(readFileSync(configPath, 'utf8'))
+    const deaf = join(dirname(configPath), 'deaf.config.json')
+    writeFileSync(
+      deaf,
+      JSON.stringify({ ...config, chain: { ...config.chain, rpcUrl: 'http://127.0.0.1:1' } }),
+    )
+    const argv = ['evacuate', '--config', deaf, '--agent', 'guardian', '--yes']
+    const unheard = await finished(rialto(argv, { folder: directory }))
+    expect(unheard.code).not.toBe(0)
+    expect(unheard.stderr).toMatch(/Agent guardian stays halted, .*"rialto resume --agent guardian"/)
+    expect(openOrders(directory).stateFor({ agent: 'guardian' })).toBe('halted')
   })
 })

@@ -1,11 +1,8 @@
-import { join } from 'node:path'
-import { createInterface } from 'node:readline/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { describeError, InvalidInputError, RialtoError } from '../../../runtime/core/errors.ts'
+import { InvalidInputError, RialtoError } from '../../../runtime/core/errors.ts'
 import type { Chain, Logger } from '../../../runtime/core/ports.ts'
 import { isOfValue } from '../../../runtime/evacuation/nextStep.ts'
 import { rehearse } from '../../../runtime/evacuation/rehearse.ts'
-import { sendOrder } from '../../api/client.ts'
 import { openChain } from '../../chain/openChain.ts'
 import { type ChainConfig, type Config, loadConfig } from '../../config/loadConfig.ts'
 import { loadEnvironment } from '../../config/loadEnvironment.ts'
@@ -21,9 +18,7 @@ import {
   runEvacuation,
 } from '../../evacuation/runEvacuation.ts'
 import { type RunningSearch, searchApprovals } from '../../evacuation/searchApprovals.ts'
-import { giveOwnerOrder, openOrders } from '../../orders/ownerOrders.ts'
-import { SignerError } from '../../signer/errors.ts'
-import { lockFolder } from '../../signer/lock.ts'
+import { openOrders } from '../../orders/ownerOrders.ts'
 import { canAsk } from '../askSecret.ts'
 import { openLog } from '../openLog.ts'
 import {
@@ -37,6 +32,7 @@ import { interruption } from '../start/interruption.ts'
 import { openRpcs } from '../start/safeAgents.ts'
 import type { Terminal } from '../terminal.ts'
 import { describeEnd, describePlan, type EvacuationPlan, endAsJson, planAsJson } from './evacuate/describe.ts'
+import { confirm, lockOnly, NOT_CONFIRMED, orderIt, stayHalted } from './evacuate/order.ts'
 import { describeSafe, isWhole, safeAsJson, sendSafe, writeSafe } from './evacuate/safe.ts'
 import { signerFor } from './evacuate/signerFor.ts'
 import { openRpc } from './policy/policyTarget.ts'
@@ -132,12 +128,17 @@ async function evacuate(config: Config, options: Options, terminal: Terminal): P
   const endings = createEndings(terminal.note)
   const stop = interruption()
   endings.add(() => stop.dispose())
+  const orders: Given = { isHalted: false }
+  let code = 1
   try {
     await prepareDirectory(directory)
     const logger = openLog(directory, terminal)
     endings.add(() => logger.close())
     // Whoever says yes is heard before anything that could fail is asked: everybody else stops here and now.
-    if (own.length > 0 && options.yes === true && !isPlan) orderIt(directory, scope, 'evacuating', terminal)
+    if (own.length > 0 && options.yes === true && !isPlan) {
+      orderIt(directory, scope, 'evacuating', terminal)
+      orders.isHalted = true
+    }
     const chain = await openChain(settings, logger)
     const { number: head } = await chain.head()
     const searchFor = ({ account }: Pick<Evacuee, 'account'>) =>
@@ -148,25 +149,42 @@ async function evacuate(config: Config, options: Options, terminal: Terminal): P
         head,
         first: options.firstBlock,
       })
-    const parts: Parts = { config, settings, options, scope, terminal, chain, logger, endings, searchFor }
+    const parts: Parts = {
+      ...{ config, settings, options, scope, terminal, chain, logger, endings, searchFor, orders },
+    }
     const done: Done[] = []
-    if (own.length > 0) done.push(await evacuateOwn(own, parts, stop.signal))
-    for (const safe of safes) {
+    /** What was done before is told all the same, and the next one tried. */
+    const attempt = async (work: () => Promise<Done>, whose: readonly object[], ids: readonly string[]) => {
       try {
-        done.push(await evacuateSafe(safe, parts))
+        done.push(await work())
       } catch (error) {
-        // What was done before is told all the same, and the next one tried.
-        if (!(error instanceof RialtoError) || own.length + safes.length === 1) throw error
-        terminal.note(`  ${safe.config.id}: ${error.toLine()}`)
-        done.push({ code: 1, json: [{ agent: safe.config.id, safe: safe.account, stopped: error.toLine() }] })
+        const isOnly = safes.length + (own.length > 0 ? 1 : 0) === 1
+        if (!(error instanceof RialtoError) || error.code === NOT_CONFIRMED || isOnly) throw error
+        terminal.note(`  ${ids.join(', ')}: ${error.toLine()}`)
+        done.push({ code: 1, json: whose.map((each) => ({ ...each, stopped: error.toLine() })) })
       }
     }
+    if (own.length > 0)
+      await attempt(
+        () => evacuateOwn(own, parts, stop.signal),
+        own.map(({ config: { id }, account }) => ({ agent: id, account })),
+        own.map(({ config: { id } }) => id),
+      )
+    for (const safe of safes) {
+      const { id } = safe.config
+      await attempt(() => evacuateSafe(safe, parts), [{ agent: id, safe: safe.account }], [id])
+    }
     if (options.json === true) terminal.out(JSON.stringify(done.flatMap(({ json }) => json)))
-    return worst(done.map(({ code }) => code))
+    code = worst(done.map((each) => each.code))
+    return code
   } finally {
     await endings.run()
+    if (orders.isHalted && code !== 0) terminal.note(stayHalted(scope))
   }
 }
+
+/** What this command ordered so far. */
+type Given = { isHalted: boolean }
 
 /** What came of one part, and what is said of it with --json. */
 type Done = { readonly code: number; readonly json: readonly object[] }
@@ -184,6 +202,7 @@ type Parts = {
   readonly chain: Chain
   readonly logger: Logger
   readonly endings: Endings
+  readonly orders: Given
   readonly searchFor: (evacuee: Pick<Evacuee, 'account'>) => RunningSearch
 }
 
@@ -219,7 +238,7 @@ function requireAim(options: Options, own: readonly Evacuee[], safes: readonly S
 }
 
 async function evacuateOwn(own: readonly Evacuee[], parts: Parts, signal: AbortSignal): Promise<Done> {
-  const { config, settings, options, scope, terminal, chain, logger, endings, searchFor } = parts
+  const { config, settings, options, scope, terminal, chain, logger, endings, orders, searchFor } = parts
   const { directory } = config
   const book = settings.addressBook
   if (options.yes !== true) {
@@ -232,6 +251,7 @@ async function evacuateOwn(own: readonly Evacuee[], parts: Parts, signal: AbortS
     if (isPlan) return { code: exitCodeOf(isClean, plans), json: plans.map((plan) => planAsJson(plan, book)) }
     await confirm()
     orderIt(directory, scope, 'evacuating', terminal)
+    orders.isHalted = true
   }
   const unlock = await lockOnly(directory)
   endings.add(() => unlock())
@@ -255,7 +275,7 @@ async function evacuateOwn(own: readonly Evacuee[], parts: Parts, signal: AbortS
   })
   const isClean = ends.every(({ stopped, remains }) => stopped === null && !remains.some(isOfValue))
   const told = await Promise.all(
-    ends.map(async (end) => ({ end, arrivals: await readArrivals(end.evacuee, { chain, signer, book }) })),
+    ends.map(async (end) => ({ end, arrivals: await arrivalsOf(end, { chain, signer, book }, terminal) })),
   )
   if (options.json !== true)
     for (const { end, arrivals } of told)
@@ -263,6 +283,21 @@ async function evacuateOwn(own: readonly Evacuee[], parts: Parts, signal: AbortS
   return {
     code: exitCodeOf(isClean, ends),
     json: told.map(({ end, arrivals }) => endAsJson(end, arrivals, book)),
+  }
+}
+
+/** Null when nobody can tell, which changes nothing of how it ended. */
+async function arrivalsOf(
+  { evacuee }: EvacuationEnd,
+  parts: Parameters<typeof readArrivals>[1],
+  terminal: Terminal,
+): Promise<Awaited<ReturnType<typeof readArrivals>> | null> {
+  try {
+    return await readArrivals(evacuee, parts)
+  } catch (error) {
+    if (!(error instanceof RialtoError)) throw error
+    terminal.note(`  ${evacuee.config.id}: what arrived cannot be told: ${error.toLine()}`)
+    return null
   }
 }
 
@@ -316,47 +351,4 @@ async function planAll(
     plans.push({ evacuee, rehearsal, block: head.number, unsearched })
   }
   return plans
-}
-
-async function confirm(): Promise<void> {
-  const asking = createInterface({ input: process.stdin, output: process.stderr })
-  try {
-    const answer = await asking.question('Evacuate now? Type yes: ')
-    if (answer.trim() === 'yes') return
-  } finally {
-    asking.close()
-  }
-  throw new InvalidInputError('It was not confirmed: nothing was ordered.', {
-    code: 'NOT_CONFIRMED',
-    fix: 'Type yes, or give --yes.',
-  })
-}
-
-/** The file is what signer and guards obey; a runtime that runs is told as well, for workers elsewhere and its status. */
-function orderIt(
-  directory: string,
-  scope: ReturnType<typeof scopeOf>,
-  state: 'evacuating' | 'reducing',
-  terminal: Terminal,
-): void {
-  const reason = `ordered by ${process.env.USER ?? 'the owner'} on the command line`
-  giveOwnerOrder(directory, { scope, state, reason })
-  sendOrder(directory, { scope, state: state === 'evacuating' ? 'halted' : state, reason }).catch(
-    (error: unknown) =>
-      terminal.note(`  the runtime could not be told, which changes nothing here: ${describeError(error)}`),
-  )
-}
-
-/** Two would outbid one another. */
-async function lockOnly(directory: string): Promise<() => void> {
-  try {
-    return await lockFolder(join(directory, 'evacuation.lock'), 0)
-  } catch (error) {
-    if (!(error instanceof SignerError) || error.code !== 'SIGNER_LOCKED') throw error
-    throw new InvalidInputError(`An evacuation runs on ${directory} already.`, {
-      code: 'EVACUATION_RUNS',
-      fix: 'Leave it: it goes on until nothing of value is left.',
-      details: error.details,
-    })
-  }
 }

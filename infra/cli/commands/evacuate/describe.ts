@@ -67,15 +67,15 @@ export const planAsJson = ({ evacuee, rehearsal, block, unsearched }: Evacuation
   unsearched: unsearchedAsJson(unsearched),
 })
 
-/** How it ended, as lines for a person. */
+/** How it ended, as lines for a person. `arrivals` null: nobody could tell. */
 export function describeEnd(
   { evacuee, stopped, remains, unsearched }: EvacuationEnd,
-  arrivals: readonly Arrival[],
+  arrivals: readonly Arrival[] | null,
   book: AddressBook,
 ): readonly string[] {
   return [
     `${evacuee.config.id}: ${stopped === null ? 'evacuated; nothing of value is left' : `stopped: ${stopped}`}.`,
-    `  arrived at ${evacuee.destination}: ${listed(arrivals, book)}`,
+    `  arrived at ${evacuee.destination}: ${arrivals === null ? 'what cannot be told now' : listed(arrivals, book)}`,
     ...remains.map((remainder) => `  stays: ${describeRemainder(remainder, book)}`),
     ...unsearchedLines(unsearched),
     '  everybody else stays halted there: "rialto resume" takes it back',
@@ -84,14 +84,14 @@ export function describeEnd(
 
 export const endAsJson = (
   { evacuee, stopped, remains, unsearched }: EvacuationEnd,
-  arrivals: readonly Arrival[],
+  arrivals: readonly Arrival[] | null,
   book: AddressBook,
 ) => ({
   agent: evacuee.config.id,
   account: evacuee.account,
   destination: evacuee.destination,
   stopped,
-  arrived: arrivals.map((arrival) => arrivalAsJson(arrival, book)),
+  arrived: arrivals?.map((arrival) => arrivalAsJson(arrival, book)) ?? null,
   remains: remains.map((remainder) => remainderAsJson(remainder, book)),
   unsearched: unsearchedAsJson(unsearched),
 })
