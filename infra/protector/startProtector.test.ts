@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { keepProtector } from './startProtector.ts'
 
 let folder: string
@@ -39,21 +39,25 @@ function endings() {
 }
 
 describe('a protector that ends by itself', () => {
-  it('is told of, and started again when it is asked for, until it is stopped', async () => {
-    const config = configThat('process.exit(7)', "process.kill(process.pid, 'SIGKILL')")
+  it('is told of, and started again by itself, until it is stopped', async () => {
+    const config = configThat(
+      'process.exit(7)',
+      "process.kill(process.pid, 'SIGKILL')",
+      'setInterval(() => {}, 1)',
+    )
     const { onEnd, next } = endings()
     const first = next()
-    const protector = keepProtector(config.path, onEnd)
+    const protector = keepProtector(config.path, 0, onEnd)
     expect(protector.pid).toBeGreaterThan(0)
     expect(await first).toBe('exit code 7')
     expect(protector.pid).toBeNull()
     const second = next()
-    protector.renew()
-    protector.renew()
     expect(await second).toBe('SIGKILL')
-    expect(config.starts()).toBe(2)
+    await vi.waitFor(() => expect(config.starts()).toBe(3), { timeout: 20_000 })
+    const { pid } = protector
     await protector.stop()
-    protector.renew()
+    expect(() => process.kill(Number(pid), 0)).toThrow('ESRCH')
     expect(protector.pid).toBeNull()
+    expect(config.starts()).toBe(3)
   })
 })

@@ -179,9 +179,9 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
       )
     const protector =
       isGuarded && options.protector
-        ? keepProtector(config.path, (why) =>
+        ? keepProtector(config.path, settings.blockSeconds * 1_000, (why) =>
             terminal.note(
-              `  ${paint('yellow', '!')} The protector ended (${why}), and is started again at the next block; the log says more.`,
+              `  ${paint('yellow', '!')} The protector ended (${why}), and is started again in ${settings.blockSeconds} s; the log says more.`,
             ),
           )
         : null
@@ -224,7 +224,6 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
     })
     const requests = announceRequests(journal)
     for await (const { head } of heads) {
-      protector?.renew()
       await live.processHead(head)
       for (const line of await requests()) terminal.note(`  ${line}`)
       for (const { id, lastDecision } of (await describeAgents(session, 'watching')).agents)
