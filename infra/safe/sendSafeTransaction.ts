@@ -41,7 +41,8 @@ export async function sendSafeTransaction(parameters: SendSafeTransactionParamet
   return hash
 }
 
-function requireOwner(owner: Address, safe: Address, { owners, threshold }: SafeState): void {
+/** @throws {InvalidInputError} when the key is no owner's, or more signatures are needed. */
+export function requireOwner(owner: Address, safe: Address, { owners, threshold }: SafeState): void {
   if (threshold !== 1)
     throw new InvalidInputError(`The Safe ${safe} asks for ${threshold} signatures.`, {
       code: 'SAFE_OWNERS',

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import {
   type Address,
@@ -222,10 +222,24 @@ describe('rialto evacuate of a Safe', { timeout: 120_000 }, () => {
     expect(aimless.stderr).toMatch(/^rialto: A Safe is evacuated by its owners\. .*--out.*--owner-label/)
     expect(openOrders(scene.folder).list()).toEqual([])
 
+    // What comes to nothing leaves no order behind.
     const out = join(scene.folder, 'evacuation.json')
+    writeFileSync(out, '')
+    for (const [why, ...argv] of [
+      [/evacuation\.json: it exists/, '--agent', 'shared', '--out', out],
+      [/asks for 2 signatures/, '--agent', 'shared', '--owner-label', 'owner', '--yes'],
+    ] as const) {
+      const refused = await scene.run(...argv)
+      expect(refused.code).toBe(2)
+      expect(refused.stderr).toMatch(why)
+      expect(openOrders(scene.folder).list()).toEqual([])
+    }
+    unlinkSync(out)
+
     const written = await scene.run('--agent', 'shared', '--out', out, '--json')
     expect(written.code, written.stderr).toBe(0)
-    // Whoever reduces risk may go on until the owners have signed.
+    // Whoever reduces risk may go on until the owners have signed, and that is said.
+    expect(written.stderr).toMatch(/ordered to reduce risk only, .*"rialto resume --agent shared" lifts it/)
     expect(openOrders(scene.folder).stateFor({ agent: 'shared' })).toBe('reducing')
     const [told] = JSON.parse(written.stdout)
     expect(told).toMatchObject({ safe: scene.shared, threshold: 2, stopped: null, remains: [], sent: null })
@@ -262,6 +276,7 @@ describe('rialto evacuate of a Safe', { timeout: 120_000 }, () => {
 
     const sent = await scene.run('--agent', 'single', '--owner-label', 'owner', '--yes')
     expect(sent.code, sent.stderr).toBe(0)
+    expect(sent.stderr).toMatch(/ordered to reduce risk only, .*"rialto resume --agent single" lifts it/)
     expect(sent.stdout).toMatch(/measured at 0x\w+: .*\+[\d.]+ WETH/)
     const single = await scene.look(scene.single)
     expect(single).toMatchObject({ stranger: 0n, credit: 0n, native: 0n, weth: 0n })

@@ -159,7 +159,8 @@ async function evacuate(config: Config, options: Options, terminal: Terminal): P
         done.push(await work())
       } catch (error) {
         const isOnly = safes.length + (own.length > 0 ? 1 : 0) === 1
-        if (!(error instanceof RialtoError) || error.code === NOT_CONFIRMED || isOnly) throw error
+        const isNo = error instanceof RialtoError && error.code === NOT_CONFIRMED && done.length === 0
+        if (!(error instanceof RialtoError) || isNo || isOnly) throw error
         terminal.note(`  ${ids.join(', ')}: ${error.toLine()}`)
         done.push({ code: 1, json: whose.map((each) => ({ ...each, stopped: error.toLine() })) })
       }
@@ -308,9 +309,7 @@ async function evacuateSafe(evacuee: SafeEvacuee, parts: Parts): Promise<Done> {
   const { addressBook: book, blockSeconds } = settings
   const { id } = evacuee.config
   const isActing = plan !== true && (out !== undefined || ownerLabel !== undefined)
-  // Until the owners have signed, whoever reduces risk may; an order that is stricter stays.
-  const state = openOrders(config.directory).stateFor({ agent: id, account: evacuee.account })
-  if (isActing && state === 'active') orderIt(config.directory, { agent: id }, 'reducing', terminal)
+  const order = () => orderReducing(evacuee, config.directory, terminal)
   const search = searchFor(evacuee)
   const rpc = openRpc(settings)
   const prepared = await prepareSafe(evacuee, { chain, rpc, book, blockSeconds, validBlocks, search })
@@ -318,13 +317,14 @@ async function evacuateSafe(evacuee: SafeEvacuee, parts: Parts): Promise<Done> {
   const isNothing = prepared.transaction === null
   if (isActing && !isNothing && out !== undefined) {
     writeSafe(out, prepared, book)
+    order()
     terminal.note(`${prepared.plan.calls.length} calls are in ${out}: open it in Safe's Transaction Builder.`)
   }
   let sent: string | null = null
   if (isActing && !isNothing && ownerLabel !== undefined) {
     if (yes !== true) await confirm()
-    sent = await sendSafe(ownerLabel, prepared, options, settings)
-    terminal.note(`Transaction ${sent} is mined. "rialto resume" lets its agent go on.`)
+    sent = await sendSafe(ownerLabel, prepared, options, settings, order)
+    terminal.note(`Transaction ${sent} is mined. "rialto resume --agent ${id}" lets its agent go on.`)
   }
   if (!isActing && plan !== true && !isNothing)
     terminal.note(
@@ -332,6 +332,19 @@ async function evacuateSafe(evacuee: SafeEvacuee, parts: Parts): Promise<Done> {
     )
   const isDone = isWhole(prepared) && (isActing || plan === true || isNothing)
   return { code: exitCodeOf(isDone, [prepared]), json: [safeAsJson(prepared, book, sent)] }
+}
+
+/** Until the owners' transaction is mined, whoever reduces risk may; an order that is stricter stays. */
+function orderReducing(
+  { config: { id }, account }: SafeEvacuee,
+  directory: string,
+  terminal: Terminal,
+): void {
+  const state = openOrders(directory).stateFor({ agent: id, account })
+  if (state === 'active') orderIt(directory, { agent: id }, 'reducing', terminal)
+  const what =
+    state === 'active' ? 'it is ordered to reduce risk only' : `the order holds that it is ${state}`
+  terminal.note(`${id}: ${what}, whatever comes of this; "rialto resume --agent ${id}" lifts it.`)
 }
 
 type Rpc = Extract<ChainConfig, { kind: 'rpc' }>

@@ -31,7 +31,7 @@ export async function confirm(): Promise<void> {
   } finally {
     asking.close()
   }
-  throw new InvalidInputError('It was not confirmed: nothing was ordered.', {
+  throw new InvalidInputError('It was not confirmed: nothing was ordered or sent for it.', {
     code: NOT_CONFIRMED,
     fix: 'Type yes, or give --yes.',
   })

@@ -8,7 +8,7 @@ import { type SafeEvacuation, whyNot } from '../../../evacuation/prepareSafe.ts'
 import { heldAfter } from '../../../evacuation/simulateOwners.ts'
 import type { Change } from '../../../safe/compareRole.ts'
 import { safeTransactionHash } from '../../../safe/safeTransaction.ts'
-import { sendSafeTransaction } from '../../../safe/sendSafeTransaction.ts'
+import { requireOwner, sendSafeTransaction } from '../../../safe/sendSafeTransaction.ts'
 import { writeTransactions } from '../../../safe/writeTransactions.ts'
 import { openRpc } from '../policy/policyTarget.ts'
 import { findWallet, type WalletOptions, withKeystore } from '../wallet/openWallet.ts'
@@ -120,12 +120,18 @@ export function writeSafe(path: string, prepared: SafeEvacuation, book: AddressB
   )
 }
 
-/** Signs and sends it as the one owner whose signature the Safe asks for. @returns the hash of the owner's transaction */
+/**
+ * Signs and sends it as the one owner whose signature the Safe asks for.
+ *
+ * @param onReady called when nothing but the chain can refuse it any more, before it is signed
+ * @returns the hash of the owner's transaction
+ */
 export async function sendSafe(
   label: string,
   prepared: SafeEvacuation,
   options: WalletOptions,
   chain: Parameters<typeof openRpc>[0],
+  onReady: () => void,
 ): Promise<string> {
   requireGood(prepared)
   const { evacuee, state, transaction } = prepared
@@ -137,9 +143,10 @@ export async function sendSafe(
       throw new InvalidInputError(`There is no key labelled "${label}" in ${wallet.folder}.`, {
         fix: 'See the labels with rialto wallet list.',
       })
-    const rpc = openRpc(chain)
+    requireOwner(owner.address, evacuee.account, state)
+    onReady()
     return sendSafeTransaction({
-      rpc,
+      rpc: openRpc(chain),
       chainId: chain.chainId,
       safe: evacuee.account,
       state,
