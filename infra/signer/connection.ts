@@ -89,6 +89,7 @@ export function signerOver(connect: () => Promise<{ readonly call: Call }>): Sig
     abandon: async (account, attempt) =>
       (await ask('abandon', { account, attempt })) as SignedTransaction | null,
     goodFor: async (account) => (await ask('goodFor', { account })) as bigint,
+    time: async () => (await ask('time', {})) as bigint,
     async signedFrom(account, nonce) {
       const signed: LedgerAttempt[] = []
       for (;;) {

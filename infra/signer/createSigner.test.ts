@@ -236,6 +236,34 @@ describe('approvals', () => {
     await expect(signer.sign({ ...request, approval })).rejects.toEqual(refusal('APPROVAL_INVALID'))
   })
 
+  test('hold by the time that the signer tells, which goes on from a clock that was ahead when something was signed', async () => {
+    const { clock, start, ask } = await setUp({ approvals })
+    const signer = start()
+    clock.now = START + 1_200n
+    expect(await signer.time()).toBe(START + 1_200n)
+    clock.now = START
+    // Nothing was signed by it.
+    expect(await signer.time()).toBe(START)
+    clock.now = START + 1_200n
+    await signer.sign(ask(transfer('1')))
+    clock.now = START
+    for (const each of [signer, start()]) {
+      clock.uptime += 1_500
+      const time = await each.time()
+      expect(time).toBe(START + 1_200n + BigInt(Math.floor(clock.uptime / 1_000)))
+      const { plan, ...rest } = ask(transfer('1'))
+      const sign = async (expiresAt: bigint) =>
+        each.sign({ ...rest, plan, approval: await approve(plan, [alice, bob], { expiresAt }) })
+      for (const expiresAt of [START + 600n, time, time + 601n])
+        await expect(sign(expiresAt)).rejects.toEqual(refusal('APPROVAL_INVALID'))
+      await expect(sign(time + 600n)).resolves.toBeDefined()
+    }
+    const again = start()
+    clock.uptime += 60_000
+    // It goes on while nothing is signed, too: what was asked ends.
+    expect(await again.time()).toBe(START + 1_203n + 60n)
+  })
+
   test('one that does not hold is refused even where none is needed', async () => {
     const { start, ask } = await setUp({ approvals })
     const request = ask(transfer('1'))

@@ -76,18 +76,25 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
   })
   let last: Promise<unknown> = Promise.resolve()
   /** The latest time that was seen, and how long the process had run by then. */
-  let latest = { time: 0n, at: uptime() }
+  let latest = { time: history.latest(), at: uptime() }
 
   /**
    * A clock that is put back frees no allowance and revives no approval. Nor does one that was ahead, be it by years,
    * hold allowances for ever: from the latest time on, what this process runs counts.
    */
   function currentTime(): bigint {
-    const at = uptime()
-    const since = latest.time + BigInt(Math.floor((at - latest.at) / 1_000))
-    const time = [now(), history.latest()].reduce((most, other) => (other > most ? other : most), since)
-    if (time > since) latest = { time, at }
+    const time = tellTime()
+    if (time > sinceLatest()) latest = { time, at: uptime() }
     return time
+  }
+
+  /** To be asked for the time commits to nothing: a clock that is ahead when only that is asked leaves nothing behind. */
+  function tellTime(): bigint {
+    return [now(), history.latest()].reduce((most, other) => (other > most ? other : most), sinceLatest())
+  }
+
+  function sinceLatest(): bigint {
+    return latest.time + BigInt(Math.floor((uptime() - latest.at) / 1_000))
   }
 
   async function signNow(request: SignRequest): Promise<SignedTransaction> {
@@ -247,6 +254,7 @@ export function createSigner(parameters: CreateSignerParameters): Signer {
     sign: (request) => inTurn(() => signAndJudge(request)),
     abandon: (account, attempt) => inTurn(() => abandonNow(account, attempt)),
     goodFor: (account) => inTurn(() => standings.goodFor(find(accounts, account).account.address)),
+    time: () => inTurn(tellTime),
     async lookup(account, attempt) {
       await last
       const record = history.find(find(accounts, account).account.address, attempt)

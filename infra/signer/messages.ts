@@ -84,6 +84,7 @@ export const methods = [
   'abandon',
   'signedFrom',
   'goodFor',
+  'time',
   'leave',
   'end',
 ] as const

@@ -42,6 +42,7 @@ function setUp(attempts: readonly LedgerAttempt[] = []) {
     lookup: async () => null,
     abandon: async () => null,
     goodFor: async () => 0n,
+    time: async () => 1_800_000_000n,
     sign: unexpected,
   }
   const service = createService({

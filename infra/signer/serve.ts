@@ -59,7 +59,7 @@ type Client = { readonly stream: Duplex; role: Role | null }
  * | | the parent's pipe | an owner at the socket | the protector |
  * |---|---|---|---|
  * | `start` | once | | |
- * | `accounts`, `lookup`, `signedFrom`, `goodFor` | yes | yes | yes |
+ * | `accounts`, `lookup`, `signedFrom`, `goodFor`, `time` | yes | yes | yes |
  * | `sign` | not by a Safe's protector's key | likewise | with the fence `protector` |
  * | `abandon`, `end` | yes | yes | |
  *
@@ -140,6 +140,8 @@ export function createService({ start, end }: ServiceParameters): Service {
       }
       case 'goodFor':
         return signer.goodFor(parseAccount(params).account)
+      case 'time':
+        return signer.time()
       case 'sign': {
         const request = parseSignRequest(params)
         if (client.role === 'protector' && request.fence !== 'protector')

@@ -36,7 +36,10 @@ export type ApprovalRequest = {
   readonly threshold: number
   /** Seconds since 1970, by the clock of a machine and not of the chain. */
   readonly requestedAt: bigint
-  /** Seconds since 1970, by the same clock, at which no signature helps any more. Part of what is signed. */
+  /**
+   * Seconds since 1970, by that clock or the signer's, whichever is ahead, at which no signature helps any more. Part of
+   * what is signed.
+   */
   readonly expiresAt: bigint
 }
 

@@ -164,4 +164,9 @@ export type Signer = {
    * no step of its policy that takes more is anything signed. 0 where the policy has no steps.
    */
   goodFor(account: Address): Promise<bigint>
+  /**
+   * The time by which it takes an approval for expired, in seconds since 1970. It is never before anything that it has
+   * signed: where the machine's clock was ahead then, it stays ahead of that clock.
+   */
+  time(): Promise<bigint>
 }

@@ -169,6 +169,16 @@ export function signerConformance(open: () => Promise<Signer>): void {
     await expect(signer.goodFor(STRANGER)).rejects.toEqual(refusal('UNKNOWN_ACCOUNT'))
   })
 
+  test('tells the time, which is never before what it has signed', async () => {
+    const { signer, account } = await setUp()
+    const before = await signer.time()
+    expect(before).toBeGreaterThan(1_600_000_000n)
+    await signer.sign(requestOf(planOf(account)))
+    const [signed] = await signer.signedFrom(account, 0n)
+    expect(signed?.signedAt).toBeGreaterThanOrEqual(before)
+    expect(await signer.time()).toBeGreaterThanOrEqual(signed?.signedAt ?? 2n ** 64n)
+  })
+
   test('a request that was refused leaves nothing behind', async () => {
     const { signer, account } = await setUp()
     const bad = planOf(account, { calls: [encodeTransfer(names.USDC, STRANGER, tokenAmount(1n))] })

@@ -174,6 +174,31 @@ describe('a plan that a person is asked about', () => {
     expect((await journal.intent(request.intentId))?.status).toBe('expired')
   })
 
+  it('has its whole time where the signer once signed by a clock that was ahead, and was put right', async () => {
+    const engine = await createAsking()
+    const { runtime, history } = engine
+    const { journal, signer } = runtime
+    const early = await hold(engine, await engine.moveTo(HUNGRY))
+    await approve(engine, early)
+    const ahead = 2n * BigInt(EXPIRY_SECONDS)
+    const { id: planHash, plan } = early
+    // Something of another account of the signer's, while the clock of the machine was wrong.
+    history.addSigned({
+      ...{ account: stranger.address, attemptId: attemptId(early.intentId, 9), plan, planHash, nonce: 0n },
+      ...{ raw: '0x', hash: planHash, noncesUsed: 1, fence: 1n, moved: [], signedAt: NOON + ahead },
+    })
+    expect(await signer.time()).toBe(NOON + ahead)
+    expect(await takeUp(engine, early, await engine.mine())).toBe('expired')
+
+    const asked = await hold(engine, await engine.mine())
+    const expiresAt = NOON + ahead + BigInt(EXPIRY_SECONDS) - 30n
+    expect(asked).toMatchObject({ requestedAt: NOON, expiresAt })
+    await approve(engine, asked)
+    expect(await takeUp(engine, asked, await engine.mine())).toBe('submitted')
+    await engine.follow(await engine.mine(), runtime)
+    expect((await journal.intent(asked.intentId))?.status).toBe('done')
+  })
+
   it('expires with the last block that may hold it, too, however early that comes', async () => {
     const engine = await createAsking()
     const { journal } = engine.runtime

@@ -78,6 +78,7 @@ export function createSignerHost(parameters: {
     abandon: (of, attempt) => signer.abandon(of, attempt),
     signedFrom: (of, nonce) => signer.signedFrom(of, nonce),
     goodFor: (of) => signer.goodFor(of),
+    time: () => signer.time(),
   }
   return {
     port,

@@ -6,6 +6,7 @@ import type { Snapshot } from '../../core/snapshot.ts'
 import type { Policy } from '../../guards/policy.ts'
 import { reservedSpend } from '../measure.ts'
 import type { Runtime } from '../runtime.ts'
+import { approvalTime } from './time.ts'
 
 /**
  * Seconds, at most, by which an approval ends before the policy has it end: the signer refuses one that ends too late by
@@ -16,7 +17,7 @@ const CLOCK_MARGIN = 30n
 /**
  * Asks the owners about a plan, durably. The intent stays proposed, and is looked at again at every head.
  *
- * They are given time by the clock on their wall, which is the signer's, too. The chain holds the plan to a last block
+ * They are given time by the clock on their wall, which is the signer's, too ({@link approvalTime}). The chain holds the plan to a last block
  * (`patienceOf`), and whichever of the two comes first is the end.
  */
 export async function requestApproval(
@@ -26,7 +27,8 @@ export async function requestApproval(
   snapshot: Snapshot,
   { approvals, version }: Policy,
 ): Promise<ApprovalRecord> {
-  const now = unixSeconds(runtime.clock)
+  const requestedAt = unixSeconds(runtime.clock)
+  const now = await approvalTime(runtime)
   const seconds = BigInt(approvals.expirySeconds)
   const margin = seconds / 10n < CLOCK_MARGIN ? seconds / 10n : CLOCK_MARGIN
   const record = await runtime.journal.requestApproval({
@@ -40,13 +42,18 @@ export async function requestApproval(
     reserved: reservedSpend(plan, plan.effects, snapshot, runtime.book),
     owners: approvals.owners,
     threshold: approvals.threshold,
-    requestedAt: now,
+    requestedAt,
     expiresAt: now + seconds - margin,
   })
   runtime.logger.info(
     { intent: intent.id, plan: record.id, threshold: record.threshold, expiresAt: `${record.expiresAt}` },
     'a person is asked',
   )
+  if (now - requestedAt > CLOCK_MARGIN)
+    runtime.logger.warn(
+      { plan: record.id, aheadSeconds: `${now - requestedAt}` },
+      'the signer signed by a clock that was ahead: it counts from there, and so does the end of this request',
+    )
   return record
 }
 

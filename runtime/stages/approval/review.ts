@@ -1,7 +1,6 @@
 import type { Agent } from '../../core/agent.ts'
 import { type ApprovalEnd, type ApprovalRecord, signedApproval } from '../../core/approvalRecords.ts'
 import { approvalFault } from '../../core/approvals.ts'
-import { unixSeconds } from '../../core/clock.ts'
 import type { IntentRecord } from '../../core/journal.ts'
 import type { AllowedPlan } from '../../core/lifecycle.ts'
 import type { Snapshot } from '../../core/snapshot.ts'
@@ -14,6 +13,7 @@ import type { Runtime } from '../runtime.ts'
 import { sayOnce } from '../say.ts'
 import { simulateAgain } from '../simulate.ts'
 import { driftOf } from './drift.ts'
+import { approvalTime } from './time.ts'
 
 /** What is to be done about a request at a head. */
 export type Review =
@@ -47,7 +47,7 @@ export async function reviewRequest(
     return { kind }
   }
 
-  const now = unixSeconds(runtime.clock)
+  const now = await approvalTime(runtime)
   const over =
     now >= request.expiresAt
       ? 'its time was over'
