@@ -51,7 +51,7 @@ describe('whom a protector stands behind', () => {
       /There is no key for "guardian-protector"/,
     )
     const sender = makeKey('guardian-protector')
-    expect(findGuarded({ agents: [guardian()], directory })).toMatchObject([
+    expect(findGuarded({ agents: [guardian()], directory }).guarded).toMatchObject([
       {
         account: SAFE,
         policy: { version: protectorPolicy(reserving)?.version },
@@ -62,9 +62,8 @@ describe('whom a protector stands behind', () => {
 
   it('may have its key elsewhere, as long as its address is known', () => {
     const kms = { kind: 'kms', keyId: 'alias/protector' } as const
-    expect(findGuarded({ agents: [guardian({}, { ...kms, address: at(0x74) })], directory })).toMatchObject([
-      { route: { sender: at(0x74) } },
-    ])
+    const agents = [guardian({}, { ...kms, address: at(0x74) })]
+    expect(findGuarded({ agents, directory }).guarded).toMatchObject([{ route: { sender: at(0x74) } }])
     expect(() => findGuarded({ agents: [guardian({}, kms)], directory })).toThrow(
       expect.objectContaining({ code: 'NO_KEY', fix: 'Name its address in key.address.' }),
     )
@@ -72,9 +71,19 @@ describe('whom a protector stands behind', () => {
 
   it('is an account of the agent’s own key by that key and the agent’s limits', () => {
     const account = makeKey('guardian')
-    expect(findGuarded({ agents: [guardian({ account: null, safe: null })], directory })).toMatchObject([
+    const agents = [guardian({ account: null, safe: null })]
+    expect(findGuarded({ agents, directory }).guarded).toMatchObject([
       { account, policy: { version: reserving.version }, route: null },
     ])
+  })
+
+  it('is whoever has a key, although another has none', () => {
+    const kms = { kind: 'kms', keyId: 'alias/protector' } as const
+    const agents = [guardian({}, kms), guardian({ id: agentId('other'), account: at(0x75), safe: null })]
+    expect(findGuarded({ agents, directory })).toMatchObject({
+      guarded: [{ config: { id: 'other' }, account: at(0x75) }],
+      keyless: [{ config: { id: 'guardian' }, error: { code: 'NO_KEY' } }],
+    })
   })
 
   it('is no Safe for which nothing is reserved, and nobody who may not act or guards nothing', () => {

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
-import { InvalidInputError } from '../../../runtime/core/errors.ts'
+import { describeError, InvalidInputError } from '../../../runtime/core/errors.ts'
 import { formatWad } from '../../../runtime/core/units.ts'
 import { requireBook } from '../../chain/checkBook.ts'
 import { openChain } from '../../chain/openChain.ts'
@@ -67,20 +67,27 @@ async function protect(config: Config, options: Options, terminal: Terminal): Pr
     throw new InvalidInputError('The local world is played block by block, and has no protector.', {
       fix: 'Rehearse one with "rialto drill", or name a chain in the configuration.',
     })
-  const guarded = findGuarded(config)
+  const takesOver = options.takeOver === true
+  // First: what keeps it from running is read there, since whoever starts it may be gone.
+  const logger = openLog(directory, terminal)
   const endings = createEndings(terminal.note)
+  endings.add(() => logger.close())
   const stop = interruption()
   endings.add(() => stop.dispose())
   try {
-    const unlock = await lock(directory, options.takeOver === true)
-    endings.add(() => unlock())
-    const logger = openLog(directory, terminal)
-    endings.add(() => logger.close())
+    if (!takesOver) endings.add(await lock(directory, false))
+    const { guarded, keyless } = findGuarded(config)
+    for (const { config: agent, error } of keyless) {
+      logger.error({ agent: agent.id, error: error.toLine() }, 'not protected')
+      terminal.note(`not protected: ${agent.account ?? 'the account'} (${agent.id}): ${error.toLine()}`)
+    }
     const signer = await connectSigner({ directory })
     endings.add(() => signer.close())
     const chain = await openChain(settings, logger)
     const { quorum, addressBook: book } = settings
     await requireBook({ rpcs: openRpcs(settings), quorum, book, acts: true })
+    // The one that runs protects until another can: it is ended last.
+    if (takesOver) endings.add(await lock(directory, true))
     terminal.note(
       `protecting ${guarded.map(({ config: { id }, policy, account, route }) => `${account} (${id}, below ${formatWad(policy.healthFactor.floor)}${route === null ? '' : `, by ${route.sender}`})`).join(', ')}`,
     )
@@ -112,6 +119,9 @@ async function protect(config: Config, options: Options, terminal: Terminal): Pr
         else if (kind !== 'well') terminal.note(`  block ${block}  ${agent}: ${kind}, ${reason}`)
       },
     })
+  } catch (error) {
+    logger.error({ error: describeError(error) }, 'the protector ends')
+    throw error
   } finally {
     await endings.run()
   }

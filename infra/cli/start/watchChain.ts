@@ -16,7 +16,7 @@ import { redactUrl } from '../../config/redactUrl.ts'
 import { createAgent } from '../../createAgent.ts'
 import { holdDirectory } from '../../directory.ts'
 import { knownTargets } from '../../orders/knownTargets.ts'
-import { isProtected, isUnprotected } from '../../protector/findGuarded.ts'
+import { isUnprotected, listGuarded } from '../../protector/findGuarded.ts'
 import { memberOf } from '../../protector/memberOf.ts'
 import { keepProtector } from '../../protector/startProtector.ts'
 import type { SignerProcess } from '../../signer/createSignerProcess.ts'
@@ -172,13 +172,15 @@ export async function watchChain(options: WatchChainOptions): Promise<ExitCode> 
       onStep: ({ agent, to }) => terminal.note(`  ${describeGraduation(agent, policyOf(agent), to)}`),
     })
     endings.add(() => live.close())
-    const isGuarded = config.agents.some(isProtected)
+    const { guarded, keyless } = listGuarded(config)
     for (const { id, safe } of config.agents.filter(isUnprotected))
       terminal.note(
         `  ${paint('yellow', '!')} ${id}: nobody protects the Safe ${safe?.safe}, for which its policy reserves nothing (protector)`,
       )
+    for (const { config: agent, error } of keyless)
+      terminal.note(`  ${paint('yellow', '!')} ${agent.id}: no protector stands behind it: ${error.toLine()}`)
     const protector =
-      isGuarded && options.protector
+      guarded.length > 0 && options.protector
         ? keepProtector(config.path, settings.blockSeconds * 1_000, (why) =>
             terminal.note(
               `  ${paint('yellow', '!')} The protector ended (${why}), and is started again in ${settings.blockSeconds} s; the log says more.`,

@@ -13,17 +13,19 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }))
 
 /** What is said of the mode of an agent, on a chain, by its policy. */
-async function modes(chainId: number, changes: object) {
+const modes = (chainId: number, changes: object) => findings('mode', chainId, changes)
+
+async function findings(what: string, chainId: number, changes: object, agent: object = {}) {
   const put = (name: string, value: unknown) => writeFileSync(join(folder, name), JSON.stringify(value))
   put('policy.json', { ...policyFile, ...changes })
   put('book.json', { ...book, chainId })
   put('rialto.config.json', {
     directory: 'state',
     chain: { kind: 'rpc', rpcUrl: 'http://127.0.0.1:8545', chainId, addressBook: 'book.json' },
-    agents: [{ id: 'guardian', role: 'lending-guardian', policy: 'policy.json' }],
+    agents: [{ id: 'guardian', role: 'lending-guardian', policy: 'policy.json', ...agent }],
   })
   const config = await loadConfig(join(folder, 'rialto.config.json'))
-  return (await examineSafety(config, false)).filter(({ name }) => name === 'mode')
+  return (await examineSafety(config, false)).filter(({ name }) => name === what)
 }
 
 const steps = [
@@ -62,4 +64,19 @@ it('is refused a policy that would act from the first block, by file and path', 
     /policy\.json: graduation\[0\]\.mode is "execute", and on chain 8453, which is real, an agent begins by asking/,
   )
   expect(await modes(31_337, hasty)).toHaveLength(1)
+})
+
+it('says of whom the protector does not know the key', async () => {
+  const kms = { kind: 'kms', keyId: 'alias/own' }
+  expect(await findings('protector key', 31_337, {}, { key: kms })).toMatchObject([
+    {
+      ok: false,
+      detail: 'guardian is not protected: There is no key for "guardian".',
+      fix: 'Name its address in key.address.',
+    },
+  ])
+  const address = '0x00000000000000000000000000000000000000A1'
+  expect(await findings('protector key', 31_337, {}, { key: { ...kms, address } })).toEqual([])
+  // The start makes it.
+  expect(await findings('protector key', 31_337, {})).toEqual([])
 })

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { stepsOn } from '../../../../runtime/guards/graduation.ts'
 import type { Config } from '../../../config/loadConfig.ts'
 import { type OwnerOrder, openOrders } from '../../../orders/ownerOrders.ts'
-import { findGuarded, isProtected, isUnprotected } from '../../../protector/findGuarded.ts'
+import { isProtected, isUnprotected, listGuarded } from '../../../protector/findGuarded.ts'
 import { memberOf } from '../../../protector/memberOf.ts'
 import { holderOf } from '../../../signer/lock.ts'
 import { obstaclesOf } from '../../start/describeMode.ts'
@@ -53,21 +53,30 @@ async function examineProtector(config: Config, isRunning: boolean): Promise<rea
       ),
     )
   if (!agents.some(isProtected)) return unprotected
-  const members = agents.some((agent) => isProtected(agent) && memberOf(agent) !== null)
-  return [
-    ...unprotected,
-    ...(members ? [await examineKeys(config)] : []),
-    examineProcess(directory, isRunning),
-  ]
+  return [...unprotected, ...(await examineKeys(config)), examineProcess(directory, isRunning)]
 }
 
-/** Whether every protector of a Safe has its key. That it is a member of its role is for "rialto policy check" to say. */
-const examineKeys = (config: Config): Promise<Finding> =>
-  look('protector key', () =>
-    findGuarded(config)
+/**
+ * Whether every protector of a Safe has its key, and which agent's own is not known. That it is a member of its role is for
+ * "rialto policy check" to say. Where an agent's own key belongs into the keystore, the start makes it.
+ */
+async function examineKeys(config: Config): Promise<readonly Finding[]> {
+  const name = 'protector key'
+  let missing: readonly Finding[] = []
+  const found = await look(name, () => {
+    const { guarded, keyless } = listGuarded(config)
+    missing = keyless
+      .filter(({ config: agent }) => memberOf(agent) !== null || agent.key.kind !== 'keystore')
+      .map(({ config: { id }, error }) => ({
+        ...{ name, ok: false, warning: false, fix: error.fix ?? null },
+        detail: `${id} is not protected: ${error.message}`,
+      }))
+    return guarded
       .flatMap(({ config: { id }, route }) => (route === null ? [] : [`${route.sender} for ${id}`]))
-      .join(', '),
-  )
+      .join(', ')
+  })
+  return [...(found.detail === '' ? [] : [found]), ...missing]
+}
 
 function examineProcess(directory: string, isRunning: boolean): Finding {
   const name = 'protector'
