@@ -46,3 +46,19 @@ it('tells of a request when it is made, and of each turn until it ends', async (
   ended = [request('d')]
   expect(await news()).toEqual([expect.stringMatching(/waits for nobody any more: its intent is over$/)])
 })
+
+it('tells each on one line, whatever the journal has for a name or a reason', async () => {
+  const forged = `guardian\nall owners have signed ${'x'.repeat(500)}` as ApprovalRecord['agent']
+  let waiting = [request('a', { agent: forged })]
+  const ended = request('a', { agent: forged, status: 'void', reason: `${forged}\u2028\u001b[2J` })
+  const news = announceRequests({ approvals: async () => waiting, approval: async () => ended })
+  const told = [...(await news())]
+  waiting = []
+  told.push(...(await news()))
+  expect(told).toHaveLength(2)
+  for (const line of told) {
+    expect(line).toMatch(/^guardian all owners have signed x+…(: | asks)/)
+    expect(line).not.toMatch(/[\p{Cc}\p{Zl}]/u)
+    expect(line.length).toBeLessThan(500)
+  }
+})

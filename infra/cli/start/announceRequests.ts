@@ -1,6 +1,10 @@
 import type { ApprovalRecord } from '../../../runtime/core/approvalRecords.ts'
 import type { Hash } from '../../../runtime/core/ids.ts'
+import { plainLine } from '../../../runtime/core/plainLine.ts'
 import type { Journal } from '../../../runtime/core/ports.ts'
+
+/** The most that a line tells of a name, and of why a request ended. */
+const [MAX_NAME, MAX_REASON] = [63, 300]
 
 /**
  * Tells the person at the terminal what a person is asked, and how it ended, once each.
@@ -24,12 +28,14 @@ export function announceRequests(
   }
 }
 
-function lineOf({ id, agent, status, threshold, signatures }: ApprovalRecord): string {
+function lineOf({ id, agent: name, status, threshold, signatures }: ApprovalRecord): string {
+  const agent = plainLine(name, MAX_NAME)
   if (status === 'approved') return `${agent}: ${id} is approved`
   return `${agent} asks for ${threshold - signatures.length} of its owners: rialto approvals show ${id.slice(0, 14)}`
 }
 
-function endOf({ id, agent, status, reason }: ApprovalRecord): string {
-  if (reason !== null) return `${agent}: ${id} is ${status}: ${reason}`
+function endOf({ id, agent: name, status, reason }: ApprovalRecord): string {
+  const agent = plainLine(name, MAX_NAME)
+  if (reason !== null) return `${agent}: ${id} is ${status}: ${plainLine(reason, MAX_REASON)}`
   return `${agent}: ${id} ${status === 'approved' ? 'was sent' : 'waits for nobody any more: its intent is over'}`
 }

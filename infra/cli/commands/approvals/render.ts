@@ -7,8 +7,15 @@ import { describeEffects, describePlan, nameAddress } from '../../../approvals/d
 import type { ApprovalView } from '../../../approvals/view.ts'
 import { money } from '../../money.ts'
 
-/** The most that is shown of an agent's own words. */
+/** The most that is shown of an agent's own words, and of why a request ended. */
 const MAX_REASON = 300
+/** The most that a configuration takes for a name. */
+const MAX_NAME = 63
+/** A hash has 66 characters. */
+const MAX_VERSION = 80
+
+/** Who asks, as the journal has it: whoever can write there must not write what looks like a part of the plan. */
+const nameOf = ({ agent }: Pick<ApprovalRecord, 'agent'>): string => plainLine(agent, MAX_NAME)
 
 const time = (seconds: bigint): string =>
   new Date(Number(seconds) * 1_000).toISOString().replace('.000Z', ' UTC').replace('T', ' ')
@@ -17,14 +24,14 @@ const time = (seconds: bigint): string =>
 export function standingOf({ record, intent }: ApprovalView): string {
   const { status, signatures, threshold, reason } = record
   const count = `${status}, ${signatures.length} of ${threshold} signature${threshold === 1 ? '' : 's'}`
-  if (reason !== null) return `${count}: ${reason}`
+  if (reason !== null) return `${count}: ${plainLine(reason, MAX_REASON)}`
   return intent === 'proposed' ? count : `${count}; its intent is ${intent}`
 }
 
 /** One request as one line. */
 export const renderLine = (view: ApprovalView): string => {
-  const { id, agent, plan, expiresAt } = view.record
-  return `${id}  ${agent}, chain ${plan.chainId}  ${standingOf(view)}  until ${time(expiresAt)}`
+  const { id, plan, expiresAt } = view.record
+  return `${id}  ${nameOf(view.record)}, chain ${plan.chainId}  ${standingOf(view)}  until ${time(expiresAt)}`
 }
 
 /** Everything that a person signs, told from the plan itself. */
@@ -34,7 +41,7 @@ export function renderRequest(view: ApprovalView, book: AddressBook): string {
   const ether = (amount: bigint) => formatUnits(amount, 18)
   return [
     `${record.id}: ${standingOf(view)}`,
-    `  ${record.agent} for ${account} on chain ${plan.chainId}, under policy ${record.policyVersion}`,
+    `  ${nameOf(record)} for ${account} on chain ${plan.chainId}, under policy ${plainLine(record.policyVersion, MAX_VERSION)}`,
     `  asked ${time(record.requestedAt)}; no signature helps after ${time(record.expiresAt)}`,
     `  the agent's own words, which nobody vouches for: "${plainLine(reason, MAX_REASON)}"`,
     '',
