@@ -107,14 +107,37 @@ export class FirstBlockUnknownError extends RialtoError {
   }
 }
 
-/** A transaction of an owner was sent and is not mined. */
+/** Something of an owner's is not mined, and may be what is about to be sent. */
+export class OwnerBusyError extends RialtoError {
+  override readonly name = 'OwnerBusyError'
+  /** @param nextCommand what that says what came of it */
+  constructor(owner: Address, pending: bigint, nextCommand: string) {
+    super(
+      'OWNER_BUSY',
+      `${owner} has sent what is not mined yet (${pending}), and this may be among it: nothing was sent now.`,
+      {
+        fix: `Wait until nothing is pending, then run "${nextCommand}".`,
+        retryable: true,
+        details: { owner, pending },
+      },
+    )
+  }
+}
+
+/** A transaction of an owner may have been sent, and nobody saw it mined. */
 export class OwnerTransactionUnknownError extends RialtoError {
   override readonly name = 'OwnerTransactionUnknownError'
   /** @param nextCommand what that says what came of it */
-  constructor(hash: Hash, seconds: number, nextCommand: string) {
-    super('OWNER_TRANSACTION_UNKNOWN', `Transaction ${hash} was sent and is not mined after ${seconds} s.`, {
-      fix: `It may still be: look for it before you send anything else, then run "${nextCommand}".`,
-      details: { hash },
-    })
+  /** @param trouble what kept it from being sent or seen for certain, one line; null when it was sent, and only late */
+  constructor(hash: Hash, seconds: number, nextCommand: string, trouble: string | null) {
+    const why = trouble === null ? '' : ` (${trouble})`
+    super(
+      'OWNER_TRANSACTION_UNKNOWN',
+      `Transaction ${hash} ${trouble === null ? 'was' : 'may have been'} sent, and was not seen mined in ${seconds} s${why}.`,
+      {
+        fix: `It may still be: look for it before you send anything else, then run "${nextCommand}".`,
+        details: { hash, trouble },
+      },
+    )
   }
 }

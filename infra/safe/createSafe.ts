@@ -10,7 +10,13 @@ import {
 import { InvalidInputError } from '../../runtime/core/errors.ts'
 import type { Receipt } from '../../runtime/core/ports.ts'
 import { type Rpc, RpcAnswer } from '../chain/rpc.ts'
-import { askQuantity, costOf, sendFromOwner, type TransactionCost } from '../chain/sendFromOwner.ts'
+import {
+  askQuantity,
+  costOf,
+  requireIdle,
+  sendFromOwner,
+  type TransactionCost,
+} from '../chain/sendFromOwner.ts'
 import { openStateReader } from '../chain/stateReader.ts'
 import { bytes, parseAnswer } from '../chain/wire.ts'
 import { SafeNotCreatedError } from './errors.ts'
@@ -66,8 +72,8 @@ function addressesIn(returned: Hex, refused: (why: string) => SafeNotCreatedErro
  * the addresses stay the same, and while the payer has anything in flight it sends nothing.
  *
  * @throws {InvalidInputError} when the payer has too few coins.
- * @throws {SafeNotCreatedError} when something of the payer's is in flight, or it does not come to be.
- * @throws {OwnerTransactionUnknownError} when it was sent and is not mined in time: it may still be.
+ * @throws {SafeNotCreatedError} when it does not come to be.
+ * @throws {RialtoError} as `sendFromOwner` does, when it was not sent, or may still be mined.
  */
 export async function createSafe(parameters: {
   readonly rpc: Rpc
@@ -77,12 +83,13 @@ export async function createSafe(parameters: {
   readonly payer: LocalAccount
 }): Promise<Receipt> {
   const { rpc, chainId, planned, transaction, payer } = parameters
-  await requireIdle(rpc, payer.address)
+  const nextCommand = 'rialto safe create'
+  await requireIdle(rpc, payer.address, nextCommand)
   requireCoins(payer.address, await tryCreation(rpc, planned, transaction, payer.address))
   const receipt = await sendFromOwner({
     ...{ rpc, chainId, owner: payer, ...transaction },
     refused: (why) => new SafeNotCreatedError(why, REFUSED),
-    nextCommand: 'rialto safe create',
+    nextCommand,
   })
   const reader = await openStateReader(rpc)
   for (const { address } of [planned.safe, planned.modifier])
@@ -105,15 +112,4 @@ export function requireCoins(payer: Address, { most, balance }: CreationCost): v
       details: { balance, most },
     },
   )
-}
-
-/** What was sent and is not mined may be this very transaction: a second one would only burn its gas. */
-async function requireIdle(rpc: Rpc, payer: Address): Promise<void> {
-  const count = (at: string) => askQuantity(rpc, 'eth_getTransactionCount', [payer, at])
-  const [mined, pending] = await Promise.all([count('latest'), count('pending')])
-  if (pending > mined)
-    throw new SafeNotCreatedError(
-      `${pending - mined} transactions of ${payer} are not mined yet, and it may be among them`,
-      'Wait until they are, then run it again.',
-    )
 }

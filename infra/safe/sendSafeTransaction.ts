@@ -15,6 +15,8 @@ export type SendSafeTransactionParameters = {
   readonly transaction: SafeTransaction
   /** The one owner whose signature the Safe asks for. Pays the gas. */
   readonly owner: LocalAccount
+  /** The command that says what came of it. */
+  readonly nextCommand: string
 }
 
 /**
@@ -25,10 +27,10 @@ export type SendSafeTransactionParameters = {
  * @returns the hash of the owner's transaction
  * @throws {InvalidInputError} when the key is no owner's, or more signatures are needed.
  * @throws {SafeTransactionFailedError} when the Safe refuses it.
- * @throws {OwnerTransactionUnknownError} when it was sent and is not mined in time: it may still be.
+ * @throws {RialtoError} as `sendFromOwner` does, when it was not sent, or may still be mined.
  */
 export async function sendSafeTransaction(parameters: SendSafeTransactionParameters): Promise<Hash> {
-  const { rpc, chainId, safe, state, transaction, owner } = parameters
+  const { rpc, chainId, safe, state, transaction, owner, nextCommand } = parameters
   requireOwner(owner.address, safe, state)
   const signature = await owner.signTypedData(safeTransactionTypedData(safe, chainId, transaction))
   const data = encodeSafeExecution(transaction, signature)
@@ -36,7 +38,7 @@ export async function sendSafeTransaction(parameters: SendSafeTransactionParamet
   const { hash } = await sendFromOwner({
     ...{ rpc, chainId, owner, to: safe, data },
     refused: (why) => new SafeTransactionFailedError(safe, why),
-    nextCommand: 'rialto policy check',
+    nextCommand,
   })
   return hash
 }

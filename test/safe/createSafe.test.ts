@@ -122,7 +122,15 @@ describe('a new Safe', () => {
       contracts.multiSend,
       0n,
     )
-    await sendSafeTransaction({ rpc, chainId, safe, state, transaction, owner })
+    await sendSafeTransaction({
+      rpc,
+      chainId,
+      safe,
+      state,
+      transaction,
+      owner,
+      nextCommand: 'rialto policy check',
+    })
     const { words } = (await planSafe(parameters({ owners: [owner.address] }))).safe
     expect(words).toBe(`a Safe 1.5.0, for which 2 of 2 owners sign: ${second}, ${owner.address}`)
   })
@@ -139,7 +147,7 @@ describe('broken off or overtaken', () => {
       const { transaction, safe } = await planSafe(parameters())
       expect({ transaction, safe }).toEqual({ transaction: planned.transaction, safe: planned.safe })
       await expect(create(planned)).rejects.toMatchObject({
-        code: 'SAFE_NOT_CREATED',
+        code: 'OWNER_BUSY',
         message: expect.stringContaining('not mined yet'),
       })
       expect((await client.getTxpoolStatus()).pending).toBe(1)

@@ -103,7 +103,15 @@ export async function safeScene(): Promise<SafeScene> {
       const changes = differences.flatMap(({ change }) => (change === null ? [] : [change]))
       const transaction = safeTransactionOf(changes, account.multiSend, state.nonce)
       const { safe } = account
-      return sendSafeTransaction({ rpc, chainId: world.chainId, safe, state, transaction, owner })
+      return sendSafeTransaction({
+        rpc,
+        chainId: world.chainId,
+        safe,
+        state,
+        transaction,
+        owner,
+        nextCommand: 'rialto policy check',
+      })
     },
     async asSafe(to, data) {
       await client.impersonateAccount({ address: account.safe })

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { formatEther } from 'viem'
 import { InvalidInputError } from '../../../runtime/core/errors.ts'
-import { askQuantity, costOf, sendFromOwner } from '../../chain/sendFromOwner.ts'
+import { askQuantity, costOf, requireIdle, sendFromOwner } from '../../chain/sendFromOwner.ts'
 import { loadChain } from '../../config/loadConfig.ts'
 import { loadEnvironment } from '../../config/loadEnvironment.ts'
 import { NotDeployedError } from '../../contracts/errors.ts'
@@ -56,6 +56,8 @@ async function run(terminal: Terminal, options: Options): Promise<void> {
         fix: 'See the labels with rialto wallet list.',
       })
     const refused = (why: string) => new NotDeployedError(why)
+    const nextCommand = 'rialto contracts'
+    await requireIdle(rpc, payer.address, nextCommand)
     const { gas, maxFeePerGas } = await costOf({ rpc, ...transaction, refused }, payer.address)
     const [most, balance] = [
       gas * maxFeePerGas,
@@ -67,7 +69,6 @@ async function run(terminal: Terminal, options: Options): Promise<void> {
         { code: 'NO_COINS', fix: `Send it at least ${formatEther(most - balance)} more.` },
       )
     terminal.note(`${payer.address} pays at most ${formatEther(most)} coins.`)
-    const nextCommand = 'rialto contracts'
     return (await sendFromOwner({ rpc, ...transaction, refused, chainId, owner: payer, nextCommand })).hash
   })
   terminal.note(`Transaction ${hash} is mined.`)

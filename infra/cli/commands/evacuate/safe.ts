@@ -152,6 +152,7 @@ export async function sendSafe(
       state,
       transaction,
       owner,
+      nextCommand: `rialto evacuate --agent ${evacuee.config.id} --plan`,
     })
   })
 }

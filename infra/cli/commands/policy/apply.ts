@@ -148,6 +148,7 @@ async function send(
       state,
       transaction,
       owner,
+      nextCommand: 'rialto policy check',
     })
   })
 }
