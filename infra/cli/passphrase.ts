@@ -49,6 +49,25 @@ export function refusePassphraseVariable(variables: NodeJS.ProcessEnv): void {
   )
 }
 
+/**
+ * Takes a passphrase from where somebody said that it is. That it cannot be taken from there, or will not do, is wrong use,
+ * which the signer's own error is not.
+ *
+ * @throws {InvalidInputError} `KEYSTORE` where the signer's error says so.
+ */
+export async function takeGiven<T>(take: () => T | Promise<T>): Promise<T> {
+  try {
+    return await take()
+  } catch (error) {
+    if (!(error instanceof SignerError) || error.code !== 'KEYSTORE') throw error
+    const { message, code, fix, details } = error
+    throw new InvalidInputError(message, {
+      ...{ code, details, cause: error },
+      ...(fix === undefined ? {} : { fix }),
+    })
+  }
+}
+
 export type PassphraseQuestion = {
   /** What it opens, or will: `the keystore` */
   readonly of: string
@@ -62,18 +81,19 @@ export type PassphraseQuestion = {
  * The passphrase itself, to be overwritten when it is used.
  *
  * @param source null: it is asked for on the terminal
- * @throws {InvalidInputError} when there is no terminal to ask on, or two answers differ.
- * @throws {SignerError} `KEYSTORE` when it cannot be read, or a new one is too short.
+ * @throws {InvalidInputError} when there is no terminal to ask on, or two answers differ; `KEYSTORE` when it cannot be
+ * read, is empty, or a new one is too short.
  */
 export async function obtainPassphrase(
   source: PassphraseConfig | null,
   { of, isNew, options = '--passphrase-file <path> or --passphrase-fd <n>' }: PassphraseQuestion,
 ): Promise<Buffer> {
-  if (source !== null && source.kind !== 'prompt') {
-    const passphrase = await readPassphrase(source)
-    if (isNew) requireLong(passphrase)
-    return passphrase
-  }
+  if (source !== null && source.kind !== 'prompt')
+    return takeGiven(async () => {
+      const passphrase = await readPassphrase(source)
+      if (isNew) requireLong(passphrase)
+      return passphrase
+    })
   if (!canAsk())
     throw new InvalidInputError(`There is no terminal to ask for the passphrase of ${of} on.`, {
       code: 'NO_TERMINAL',
@@ -83,11 +103,11 @@ export async function obtainPassphrase(
     isNew ? [`New passphrase of ${of}`, 'Once more'] : [`Passphrase of ${of}`],
   )
   if (passphrase === undefined || passphrase.length === 0)
-    throw new SignerError('KEYSTORE', 'The passphrase is empty.', { fix: 'Type it again.' })
+    throw new InvalidInputError('The passphrase is empty.', { code: 'KEYSTORE', fix: 'Type it again.' })
   if (again === undefined) return passphrase
   const isSame = passphrase.equals(again)
   again.fill(0)
   if (!isSame) throw new InvalidInputError('The two passphrases differ.', { fix: 'Type them again.' })
-  requireLong(passphrase)
+  await takeGiven(() => requireLong(passphrase))
   return passphrase
 }

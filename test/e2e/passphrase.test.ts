@@ -106,12 +106,12 @@ describe('before anything is started on a real chain', { timeout: 60_000 }, () =
     const open = ['--passphrase-file', secret(PASSPHRASE, 0o640)]
     const readable = await finished(rialto([...start(NOWHERE), ...open], { folder }))
     expect([readable.code, lastLine(readable.stderr)]).toEqual([
-      1,
+      2,
       expect.stringMatching(/Others than its owner/),
     ])
     const pipe = await finished(rialto([...start(NOWHERE), '--passphrase-fd', '99'], { folder }))
     expect([pipe.code, lastLine(pipe.stderr)]).toEqual([
-      1,
+      2,
       expect.stringMatching(/descriptor 99 is not open/),
     ])
   })

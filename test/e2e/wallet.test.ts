@@ -181,14 +181,14 @@ describe('rialto wallet', { timeout: 120_000 }, () => {
       'a short passphrase',
       ['create', '--label', 'a', '--passphrase-fd', '4'],
       { pipe: 'elevenchars' },
-      1,
+      2,
       /12 char/,
     ],
     [
       'a pipe that is not there',
       ['create', '--label', 'a', '--passphrase-fd', '77'],
       {},
-      1,
+      2,
       /77 is not open/,
     ],
     [

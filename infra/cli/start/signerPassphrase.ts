@@ -13,7 +13,7 @@ import type { SignerPassphrase } from '../../signer/keystore/handOver.ts'
 import { isWorldLabel, listKeys } from '../../signer/keystore/openKeystore.ts'
 import { hasMadePassphrase, requireDescriptor } from '../../signer/keystore/passphrase.ts'
 import { canAsk } from '../askSecret.ts'
-import { obtainPassphrase } from '../passphrase.ts'
+import { obtainPassphrase, takeGiven } from '../passphrase.ts'
 
 const keystoreOf = (directory: string): string => join(directory, 'keystore')
 const OTHER_WAYS = '--passphrase-file <path>, --passphrase-fd <n>, or signer.passphrase in the configuration'
@@ -27,8 +27,8 @@ const OTHER_WAYS = '--passphrase-file <path>, --passphrase-fd <n>, or signer.pas
  *
  * @param labels of the keys that are needed
  * @param said on the command line or in the configuration
- * @throws {InvalidInputError} saying what to do, when there is no key, or nobody to ask.
- * @throws {SignerError} `KEYSTORE` when what was said cannot be read.
+ * @throws {InvalidInputError} saying what to do, when there is no key, or nobody to ask; `KEYSTORE` when what was said
+ * cannot be read.
  */
 export async function findPassphrase(
   directory: string,
@@ -40,11 +40,11 @@ export async function findPassphrase(
   const missing = labels.filter((label) => !keys.some((key) => key.label === label))
   if (labels.length === 0) return { kind: 'made' }
   if (said?.kind === 'file') {
-    requirePrivate(said.path)
+    await takeGiven(() => requirePrivate(said.path))
     return said
   }
   if (said?.kind === 'fd') {
-    requireDescriptor(said.fd)
+    await takeGiven(() => requireDescriptor(said.fd))
     return said
   }
   const isMade = hasMadePassphrase(folder)
