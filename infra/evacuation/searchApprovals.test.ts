@@ -52,6 +52,7 @@ const search = (nodes: readonly { readonly rpc: Rpc }[], changes: Partial<Search
     nodes: nodes.map(({ rpc }) => rpc),
     book,
     account: owner,
+    quorum: Math.floor(nodes.length / 2) + 1,
     head: 999n,
     first: 0n,
     ...changes,
@@ -135,6 +136,30 @@ describe('a search for approvals', () => {
     expect(running.found()).toEqual(expect.arrayContaining(found))
   })
 
+  it('lets no node fill the place of what others tell, nor say alone that everything was looked at', async () => {
+    const many = Array.from({ length: 9 }, (_, index) => approval(weth, getAddress(at(0x1000 + index)), 5))
+    const noise = many.map((log, index) => ({ ...log, address: getAddress(at(0x2000 + index)) }))
+    const limits = { milliseconds: 5_000, requests: 99, names: 5 }
+    const truth = [found[0], found[1]]
+    const [hostile, noisy, honest] = [node(many), node([...noise, ...logs]), node(logs)]
+    const running = search([hostile, noisy, honest], { limits })
+    // What is of no token of the book is not counted, so that two have told everything.
+    expect(await running.end).toBeNull()
+    expect(running.found()).toEqual(expect.arrayContaining(truth))
+    expect(running.found()).toHaveLength(5 + truth.length)
+
+    const alone = search([hostile, honest], { limits })
+    expect(await alone.end).toMatchObject({ to: 999n, why: expect.stringMatching(/more than 5 who/) })
+    expect(alone.found()).toEqual(expect.arrayContaining(truth))
+    const down = node([], () => {
+      throw new Error('down')
+    })
+    expect(await search([node([]), down, down]).end).toMatchObject({ from: 0n, to: 999n })
+    expect(await search([node(logs)], { quorum: 2 }).end).toMatchObject({
+      why: expect.stringMatching(/2 nodes have to tell/),
+    })
+  })
+
   it('takes no name from what it did not ask for', async () => {
     const lies = [
       approval(weth, stranger, 5, getAddress(at(0xee))),
@@ -147,7 +172,7 @@ describe('a search for approvals', () => {
 
   it.each([
     ['requests', { milliseconds: 5_000, requests: 0, names: 99 }, /more than 0 requests/],
-    ['names', { milliseconds: 5_000, requests: 99, names: 1 }, /more than 1 of them/],
+    ['names', { milliseconds: 5_000, requests: 99, names: 1 }, /more than 1 who/],
   ])('ends within its bound of %s', async (_what, limits, why) => {
     const unsearched = await search([node(logs)], { limits }).end
     expect(unsearched?.why).toMatch(why)

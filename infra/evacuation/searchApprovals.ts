@@ -22,13 +22,15 @@ export type RunningSearch = ApprovalSearch & {
 export type SearchParameters = {
   /** Every node by itself: one that hides an event must not hide an allowance. */
   readonly nodes: readonly Rpc[]
+  /** How many of them have to tell of a block until it counts as looked at. */
+  readonly quorum: number
   readonly book: AddressBook
   readonly account: Address
   /** The newest block to look at. */
   readonly head: bigint
   /** The oldest one. */
   readonly first: bigint
-  /** When it gives up, whatever the nodes do. */
+  /** When it gives up, whatever the nodes do; requests and names are those of each node. */
   readonly limits?: { readonly milliseconds: number; readonly requests: number; readonly names: number }
 }
 
@@ -63,35 +65,40 @@ const [DELEGATION] = encodeEventTopics({
  * name. Newest blocks first, in one piece where the node serves that, else in ever smaller ones.
  *
  * Logs give names alone: what is left of an allowance is read from its contract, so a node that makes something up can
- * add nothing; one that hides something would have to be all of them.
+ * add nothing, nor take the place of what another tells; one that hides something would have to be all of them. Whether
+ * everything was looked at is no single node's word.
  *
  * @example
- * const search = searchApprovals({ nodes: openRpcs(chain), book, account, head: head.number, first: 0n })
+ * const search = searchApprovals({ nodes: openRpcs(chain), quorum: 2, book, account, head: head.number, first: 0n })
  * const unsearched = await search.end
  */
 export function searchApprovals(parameters: SearchParameters): RunningSearch {
-  const { nodes, head, first, limits = LIMITS } = parameters
+  const { nodes, quorum, head, first, limits = LIMITS } = parameters
   const found = new Map<string, ApprovalName>()
   const cancelled = new AbortController()
   const stop = AbortSignal.any([AbortSignal.timeout(limits.milliseconds), cancelled.signal])
   let isOver = false
-  const add = (name: ApprovalName) => {
-    const key = `${name.token}/${name.spender}`
-    if (found.has(key)) return true
-    if (found.size >= limits.names) return false
-    found.set(key, name)
-    return true
+  /** Each node has a number of names of its own, so that one cannot fill the place of another's. */
+  const addFor = () => {
+    const told = new Set<string>()
+    return (name: ApprovalName) => {
+      const key = `${name.token}/${name.spender}`
+      if (!told.has(key) && told.size >= limits.names) return false
+      told.add(key)
+      found.set(key, name)
+      return true
+    }
   }
 
   async function run(): Promise<Unsearched | null> {
     const lefts = await Promise.all(
-      nodes.map((node) => searchNode(node, { ...parameters, limits }, add, stop)),
+      nodes.map((node) => searchNode(node, { ...parameters, limits }, addFor(), stop)),
     )
-    // One node that looked everywhere is enough; else the one that came furthest.
-    if (lefts.length === 0) return { from: first, to: head, why: 'there is no node to ask' }
-    return lefts.reduce((best, left) =>
-      best === null || left === null ? null : left.to < best.to ? left : best,
-    )
+    if (lefts.length < quorum)
+      return { from: first, to: head, why: `${quorum} nodes have to tell, and there are ${lefts.length}` }
+    // As far as a quorum came: whoever told everything first, then whoever came furthest.
+    const reached = (left: Unsearched | null) => (left === null ? first - 1n : left.to)
+    return lefts.toSorted((a, b) => (reached(a) < reached(b) ? -1 : 1))[quorum - 1] ?? null
   }
 
   const end = run().finally(() => {
@@ -108,6 +115,7 @@ async function searchNode(
   stop: AbortSignal,
 ): Promise<Unsearched | null> {
   const { tokens, debtTokens } = approvableTokens(book)
+  const known = new Set([...tokens, ...debtTokens].map((token) => getAddress(token)))
   const filter = {
     address: [...tokens, ...debtTokens],
     topics: [[APPROVAL, DELEGATION], [pad(account, { size: 32 })]],
@@ -124,7 +132,8 @@ async function searchNode(
       if (logs === STOPPED) return left('it had not told all when the search ended')
       for (const { address, topics } of parseAnswer(logList, logs, 'eth_getLogs', node.host)) {
         const name = nameIn(address, topics, account)
-        if (name !== null && !add(name)) return left(`it names more than ${limits.names} of them`)
+        if (name !== null && known.has(name.token) && !add(name))
+          return left(`it names more than ${limits.names} who may take something`)
       }
       to = from - 1n
     } catch (error) {

@@ -144,6 +144,7 @@ async function evacuate(config: Config, options: Options, terminal: Terminal): P
     const searchFor = ({ account }: Pick<Evacuee, 'account'>) =>
       searchApprovals({
         nodes: openRpcs(settings),
+        quorum: settings.quorum,
         book: settings.addressBook,
         account,
         head,
