@@ -292,10 +292,6 @@ function* compareMembers({ role, state, meant }: Compared): Generator<Difference
     if (!isEmpty && (sender === null || isAddressEqual(sender, member))) continue
     yield { code: 'MEMBER', line: `${member} is a member of the role`, change: assign(member, false) }
   }
-  if (!isEmpty && sender === null && state.members.length === 0)
-    yield { code: 'MEMBER', line: 'Nobody is a member of the role', change: null }
-  if (!isEmpty && sender !== null && !state.enabledMembers.some((member) => isAddressEqual(member, sender)))
-    yield { code: 'MEMBER', line: `${sender} is no member of the role`, change: assign(sender, true) }
   const staying = isEmpty ? [] : sender === null ? state.members : [sender]
   for (const { roleKey: other, member } of state.otherRoles) {
     const stays = staying.some((each) => isAddressEqual(each, member))
@@ -314,6 +310,10 @@ function* compareMembers({ role, state, meant }: Compared): Generator<Difference
       ),
     }
   }
+  if (!isEmpty && sender === null && state.members.length === 0)
+    yield { code: 'MEMBER', line: 'Nobody is a member of the role', change: null }
+  if (!isEmpty && sender !== null && !state.enabledMembers.some((member) => isAddressEqual(member, sender)))
+    yield { code: 'MEMBER', line: `${sender} is no member of the role`, change: assign(sender, true) }
 }
 
 /** Every way around the role that the Safe itself leaves open to whoever holds the key of a member. */

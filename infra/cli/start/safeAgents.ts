@@ -82,8 +82,7 @@ export async function requireRoles(
   chain: RealChain,
 ): Promise<readonly string[]> {
   const lines: string[] = []
-  // Whoever holds no key has no role that is looked at here, so nobody may be in it.
-  const keyed = agents.filter(({ sender }) => sender !== null).map(({ config }) => config)
+  const configs = agents.map(({ config }) => config)
   for (const agent of agents) {
     const { id, safe } = agent.config
     const parameters = rolesParameters(agent, chain.addressBook)
@@ -93,7 +92,7 @@ export async function requireRoles(
     const { check, hosts } = await requireRole(id, {
       ...{ rpcs: openRpcs(chain), quorum: chain.quorum, book: chain.addressBook },
       ...{ role, protector: protectorRole, firstBlock: safe.firstBlock },
-      otherRoles: roleKeysOn(safe.modifier, keyed),
+      otherRoles: roleKeysOn(safe.modifier, configs),
     })
     const by = agent.protector === null ? 'which nobody protects' : `protected by ${agent.protector}`
     lines.push(
