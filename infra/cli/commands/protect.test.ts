@@ -108,4 +108,8 @@ it('protects whom it can, and says and logs whom it cannot', async () => {
   configure(keyless)
   expect((await protect()).error).toMatchObject({ code: 'NO_KEY' })
   expect(logged().at(-1)).toMatchObject({ msg: 'the protector ends', error: line })
+
+  writeFileSync(join(folder, 'policy.json'), '{}')
+  expect((await protect()).error).toMatchObject({ name: 'PolicyError' })
+  expect(logged().at(-1)).toMatchObject({ error: expect.stringContaining('policy.json') })
 })

@@ -1,9 +1,11 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { describeError, InvalidInputError } from '../../../runtime/core/errors.ts'
 import { formatWad } from '../../../runtime/core/units.ts'
 import { requireBook } from '../../chain/checkBook.ts'
 import { openChain } from '../../chain/openChain.ts'
+import { findDirectory } from '../../config/findDirectory.ts'
 import { type Config, loadConfig } from '../../config/loadConfig.ts'
 import { loadEnvironment } from '../../config/loadEnvironment.ts'
 import { openOrders } from '../../orders/ownerOrders.ts'
@@ -41,7 +43,11 @@ export function protectCommand(terminal: Terminal): Command {
     .option('--stop', 'end the protector that runs on the folder, and start none')
     .option('--json', 'print one JSON object for each block and position')
     .action(async (options: Options) => {
-      const config = await loadConfig(options.config, loadEnvironment(process.env))
+      const environment = loadEnvironment(process.env)
+      const config = await loadConfig(options.config, environment).catch(async (error: unknown) => {
+        await logEnd(error, await findDirectory(environment, options.config), terminal)
+        throw error
+      })
       if (options.stop === true) stop(config, terminal)
       else await protect(config, options, terminal)
     })
@@ -51,6 +57,17 @@ function blocks(text: string): bigint {
   if (/^\d{1,6}$/.test(text)) return BigInt(text)
   throw new InvalidArgumentError('It must be a whole number of blocks.')
 }
+
+/** Why it ends before it began: one that the runtime starts has no terminal. Where nothing was ever started, none is made. */
+async function logEnd(error: unknown, directory: string, terminal: Terminal): Promise<void> {
+  if (!existsSync(directory)) return
+  const logger = openLog(directory, terminal)
+  logger.error({ error: describeError(error) }, ENDS)
+  await logger.close()
+}
+
+/** What the log says when it ends by itself. */
+const ENDS = 'the protector ends'
 
 const lockOf = (directory: string): string => join(directory, 'protector.lock')
 
@@ -86,7 +103,8 @@ async function protect(config: Config, options: Options, terminal: Terminal): Pr
     const chain = await openChain(settings, logger)
     const { quorum, addressBook: book } = settings
     await requireBook({ rpcs: openRpcs(settings), quorum, book, acts: true })
-    // The one that runs protects until another can: it is ended last.
+    // The one that runs protects until another can: it is ended last, and by none that was told to end meanwhile.
+    if (stop.signal.aborted) return
     if (takesOver) endings.add(await lock(directory, true))
     terminal.note(
       `protecting ${guarded.map(({ config: { id }, policy, account, route }) => `${account} (${id}, below ${formatWad(policy.healthFactor.floor)}${route === null ? '' : `, by ${route.sender}`})`).join(', ')}`,
@@ -120,7 +138,7 @@ async function protect(config: Config, options: Options, terminal: Terminal): Pr
       },
     })
   } catch (error) {
-    logger.error({ error: describeError(error) }, 'the protector ends')
+    logger.error({ error: describeError(error) }, ENDS)
     throw error
   } finally {
     await endings.run()
