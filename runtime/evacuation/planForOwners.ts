@@ -122,7 +122,7 @@ export async function planForOwners(options: OwnerPlanOptions, head: BlockRef): 
     const payable = { ...seen.snapshot, wallet: { ...seen.snapshot.wallet, native: PAID_BY_OWNER } }
     const prepared = await preparePlan(settings, payable, next.action)
     if (prepared.kind === 'denied') {
-      if (next.action.kind === 'revoke' && prepared.codes.length === 0) {
+      if (next.action.kind === 'revoke' && prepared.by === 'simulation') {
         const { asset: token, spender } = next.action
         unrevokable.push({ token, spender, why: prepared.reason })
         continue
