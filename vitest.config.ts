@@ -16,6 +16,8 @@ export default defineConfig({
   test: {
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // A spy ends with its test, whatever became of that.
+    restoreMocks: true,
     // Tests that start a chain, a database or a queue each use real processes; two cores do not gain from more.
     maxWorkers: 2,
     pool: 'forks',

@@ -2,7 +2,13 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { SLOW, slowestFirst } from './slowestFirst.ts'
-import { filesThatShareAWorker, filesThatUseServers, ROOT, testFiles } from './testFiles.ts'
+import {
+  filesThatChangeTheirProcess,
+  filesThatShareAWorker,
+  filesThatUseServers,
+  ROOT,
+  testFiles,
+} from './testFiles.ts'
 
 describe('the order of test files', () => {
   it('begins with those that take longest, and leaves the others as they were', () => {
@@ -37,9 +43,26 @@ describe('a worker is shared', () => {
     ['starts a thread by way of what it imports', 'infra/queue/openQueueServer.test.ts'],
     ['has a clock of its own', 'runtime/live/startLive.test.ts'],
     ['changes the environment', 'infra/inference/createChatModel.test.ts'],
+    ['takes something out of the environment', 'infra/cli/terminal.test.ts'],
+    ['watches a global', 'infra/inference/client/keepDirectory.test.ts'],
   ])('by none that %s', (_, file) => {
     expect(files).toContain(file)
     expect(shared).not.toContain(file)
+  })
+})
+
+describe('a process is changed', () => {
+  const file = 'test/threats/views.test.ts'
+
+  it('by what a test imports of tests’ own, too', () => {
+    const says = (path: string) => /\bvi\.spyOn\(/.test(readFileSync(join(ROOT, path), 'utf8'))
+    expect([says(file), says('test/threats/network.ts')]).toEqual([false, true])
+    expect(filesThatChangeTheirProcess([file])).toEqual([file])
+  })
+
+  it('by nothing in a test that changes nothing', () => {
+    const calm = 'runtime/guards/policy.test.ts'
+    expect(filesThatChangeTheirProcess([calm])).toEqual([])
   })
 })
 

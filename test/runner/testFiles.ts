@@ -22,8 +22,17 @@ export function testFiles(): readonly string[] {
 /** Modules by which a process or a thread is started. */
 const STARTS = new Set(['node:child_process', 'node:worker_threads', 'node:cluster'])
 
-/** What a test that changes its own process says somewhere: its clock, its globals, its environment. */
-const CHANGES = /\bvi\.(mock|doMock|stub\w+|useFakeTimers|resetModules)\b|process\.(env\S* =|chdir|on\()/
+/** What a test that changes its own process says somewhere: its clock, its globals, its modules, its environment. */
+const CHANGES = [
+  /\bvi\.(mock|doMock|hoisted|spyOn|stub\w+|useFakeTimers|setSystemTime|resetModules)\b/,
+  /\bprocess\.(env\S* (\?\?|\|\|)?= |exitCode\b|chdir\b|umask\b|on\(|once\()/,
+  /\bdelete (process\.env|globalThis)\b/,
+  /\bObject\.(assign|definePropert(y|ies))\((process|globalThis|console)\b/,
+  /(?<!\btypeof )\b(globalThis\.\w+|Error\.stackTraceLimit) = /,
+]
+
+/** Files of tests' own: what the product does to its process, it does in a process of its own. */
+const OF_TESTS = /^test\/|\.(test|fixture)\.ts$/
 
 /** Variables that name a real Redis or PostgreSQL for tests to use beside the embedded ones. */
 const SERVERS = /\bTEST_(REDIS|DATABASE)_URL\b/
@@ -31,18 +40,24 @@ const SERVERS = /\bTEST_(REDIS|DATABASE)_URL\b/
 type Module = {
   readonly imports: readonly string[]
   readonly starts: boolean
+  readonly changes: boolean
   readonly usesServers: boolean
 }
 
 /**
  * Those of the test files that may run one after another in one worker: nothing that they import, however far away,
- * starts a process or a thread, and nothing in them changes the process that they run in. A worker of its own costs a
- * test file half a second, which is more than most of these take.
+ * starts a process or a thread, and neither they nor anything of tests' own that they import changes the process that
+ * they run in. A worker of its own costs a test file half a second, which is more than most of these take.
  */
 export function filesThatShareAWorker(files: readonly string[]): readonly string[] {
   const starts = finder(({ starts }) => starts)
-  return files.filter((file) => !CHANGES.test(readFileSync(join(ROOT, file), 'utf8')) && !starts(file))
+  const changing = new Set(filesThatChangeTheirProcess(files))
+  return files.filter((file) => !changing.has(file) && !starts(file))
 }
+
+/** Those of the test files that change what others in their worker would see, or import a fixture that does. */
+export const filesThatChangeTheirProcess = (files: readonly string[]): readonly string[] =>
+  files.filter(finder(({ changes }) => changes))
 
 /** Those of the test files that use a real Redis or PostgreSQL where one is named. */
 export const filesThatUseServers = (files: readonly string[]): readonly string[] =>
@@ -74,6 +89,7 @@ function readModule(path: string): Module {
   )
   return {
     starts: names.some((name) => STARTS.has(name)),
+    changes: OF_TESTS.test(path) && CHANGES.some((change) => change.test(text)),
     usesServers: SERVERS.test(text),
     imports: names
       .filter((name) => name.startsWith('.') && name.endsWith('.ts'))
