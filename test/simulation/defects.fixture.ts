@@ -1,5 +1,5 @@
 import type { Hash } from '../../runtime/core/ids.ts'
-import type { Journal } from '../../runtime/core/journal.ts'
+import { type Journal, NonceTakenError } from '../../runtime/core/journal.ts'
 import type { Chain, Signer } from '../../runtime/core/ports.ts'
 import type { BlockRef } from '../../runtime/core/snapshot.ts'
 import { usd } from '../../runtime/core/units.ts'
@@ -13,6 +13,16 @@ const changed = <T extends object>(port: T, methods: Partial<T>): T =>
 
 /** A defect, and what it has to break. Each is one that a careful person could write. */
 export type Mutant = { readonly name: string; readonly breaks: Invariant; readonly defect: Defect }
+
+/** A signer that knows nothing of what it signed, and another nonce for what replaces something. */
+const onNewNonces: Defect = {
+  rules: (history) => ({ ...history, replay: () => null, admit: () => undefined }),
+  signer: (signer) =>
+    changed<Signer>(signer, {
+      sign: (request) =>
+        signer.sign(request.attemptId.endsWith('.1') ? request : { ...request, nonce: request.nonce + 1n }),
+    }),
+}
 
 export const mutants: readonly Mutant[] = [
   {
@@ -92,6 +102,20 @@ export const mutants: readonly Mutant[] = [
     },
   },
   {
+    name: 'bytes whose block is gone that are taken for pending at once',
+    breaks: 'attempts move along the arrows of the state machine only',
+    defect: {
+      journal: (journal) =>
+        changed<Journal>(journal, {
+          attempts: async () =>
+            (await journal.attempts()).map((attempt) =>
+              attempt.status === 'reorged' ? { ...attempt, status: 'pending' } : attempt,
+            ),
+        }),
+      needs: ['reorg'],
+    },
+  },
+  {
     name: 'open intents that a restart does not take up',
     breaks: 'no intent is lost',
     defect: {
@@ -110,15 +134,27 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a replacement that is signed on a new nonce',
     breaks: 'an intent has signatures on one nonce only',
+    defect: onNewNonces,
+  },
+  {
+    // The same again: what is signed twice is mined twice once both nonces are free.
+    name: 'a replacement on a new nonce, and both are mined',
+    breaks: 'mined per intent is at most one',
+    defect: onNewNonces,
+  },
+  {
+    name: 'gaps that are left to somebody else to fill',
+    breaks: 'no nonce gap is left',
     defect: {
-      rules: (history) => ({ ...history, replay: () => null, admit: () => undefined }),
-      signer: (signer) =>
-        changed<Signer>(signer, {
-          sign: (request) =>
-            signer.sign(
-              request.attemptId.endsWith('.1') ? request : { ...request, nonce: request.nonce + 1n },
-            ),
+      journal: (journal) =>
+        changed<Journal>(journal, {
+          async prepare(lease, attempt) {
+            if (attempt.purpose === 'fill')
+              throw new NonceTakenError(attempt.account, attempt.nonce, attempt.id)
+            return journal.prepare(lease, attempt)
+          },
         }),
+      needs: ['outside transaction', 'send: accepted, then forgotten', 'signer signs, answer lost'],
     },
   },
   {
@@ -174,6 +210,31 @@ export const mutants: readonly Mutant[] = [
       revives: (name) => name !== PROTECTOR,
       parts: { graceBlocks: 0n, hasApprovers: false },
       needs: ['protector killed', 'price falls'],
+    },
+  },
+  {
+    name: 'seconds of an oracle’s age that are taken for milliseconds, so that guards refuse every rescue',
+    breaks: 'a position under the hard floor is rescued',
+    defect: {
+      policy: ({ riskReducing, ...policy }) => {
+        const { oracle } = riskReducing
+        const maxAgeSeconds = Math.floor(oracle.maxAgeSeconds / 1_000)
+        return { ...policy, riskReducing: { ...riskReducing, oracle: { ...oracle, maxAgeSeconds } } }
+      },
+      parts: { graceBlocks: 0n, hasApprovers: false },
+      needs: ['price falls'],
+    },
+  },
+  {
+    name: 'a rule that finds nothing to do',
+    breaks: 'a position under the hard floor is rescued',
+    defect: {
+      rule: ({ proposal: { expiresAtBlock } }) => ({
+        proposal: { kind: 'nothing', expiresAtBlock },
+        reason: 'nothing helps',
+      }),
+      parts: { graceBlocks: 0n, hasApprovers: false },
+      needs: ['price falls'],
     },
   },
 ]

@@ -3,15 +3,14 @@ import type { Hash } from '../../runtime/core/ids.ts'
 import { isRiskReducing } from '../../runtime/core/intent.ts'
 import type { AttemptRecord, IntentRecord, Journal } from '../../runtime/core/journal.ts'
 import type { SubmissionRoute } from '../../runtime/core/ports.ts'
-import { formatWad } from '../../runtime/core/units.ts'
 import type { Policy } from '../../runtime/guards/policy.ts'
-import type { Protection } from '../../runtime/protector/createProtector.ts'
 import { WETH } from '../../runtime/protocols/sampleSnapshot.fixture.ts'
-import { accountIn, nonceIn, priceIn } from '../twins/chain/marketState.ts'
+import { nonceIn, priceIn } from '../twins/chain/marketState.ts'
 import type { MemoryChain } from '../twins/memoryChain.ts'
 import type { Approvers } from './approvers.ts'
 import type { JournalHost } from './journalHost.ts'
-import { ACCOUNT, book } from './scene.ts'
+import { unrescued, type Watched } from './rescues.ts'
+import { ACCOUNT } from './scene.ts'
 import { createSignatureChecks } from './signatures.ts'
 import type { SignerHost } from './signerHost.ts'
 
@@ -57,11 +56,11 @@ export type MonitorParameters = {
   readonly policy: Policy
   readonly approvers: Approvers
   readonly graceBlocks: bigint | null
-  /** What the protector did about the last block that it saw; null before the first. */
-  readonly protection: () => Protection['kind'] | null
+  readonly watched: () => Watched
   readonly now: () => number
 }
 
+/** Of one invariant: what breaks it often hides no other. */
 const KEPT = 5
 
 export function createMonitor(parameters: MonitorParameters): Monitor {
@@ -73,7 +72,8 @@ export function createMonitor(parameters: MonitorParameters): Monitor {
   const violations: Violation[] = []
   const told = new Set<string>()
   const violate = (invariant: Invariant, what: string) => {
-    if (told.has(`${invariant}${what}`) || violations.length >= KEPT) return
+    const kept = violations.filter((one) => one.invariant === invariant).length
+    if (told.has(`${invariant}${what}`) || kept >= KEPT) return
     told.add(`${invariant}${what}`)
     violations.push({ invariant, what, at: now() })
   }
@@ -175,15 +175,9 @@ export function createMonitor(parameters: MonitorParameters): Monitor {
     },
   }
 
-  /** Where a protector runs: agents want nothing any more by then. */
   function checkRescued(): Omit<Violation, 'at'>[] {
-    const { graceBlocks, protection } = parameters
-    const kind = protection()
-    if (graceBlocks === null || kind === 'denied' || kind === 'helpless') return []
-    const { healthFactor } = accountIn(chain.head().state, book, ACCOUNT)
-    if (healthFactor >= policy.healthFactor.floor) return []
-    const what = `the health factor is ${formatWad(healthFactor)}, and the protector says ${kind ?? 'nothing'}`
-    return [{ invariant: 'a position under the hard floor is rescued', what }]
+    const what = unrescued(parameters)
+    return what === null ? [] : [{ invariant: 'a position under the hard floor is rescued', what }]
   }
 
   function checkLost(intents: readonly IntentRecord[]): Omit<Violation, 'at'>[] {

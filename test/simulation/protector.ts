@@ -1,4 +1,4 @@
-import { createRule } from '../../agents/lending-guardian/rule.ts'
+import { createRule, type Ruled } from '../../agents/lending-guardian/rule.ts'
 import { describeError } from '../../runtime/core/errors.ts'
 import { agentId } from '../../runtime/core/ids.ts'
 import type { Chain, Logger, Signer } from '../../runtime/core/ports.ts'
@@ -15,10 +15,12 @@ import type { Scheduler } from './scheduler.ts'
 export type ProtectorParameters = {
   readonly process: Process
   readonly chain: Chain
-  readonly signer: Signer
+  readonly signer: Pick<Signer, 'sign' | 'signedFrom'>
   readonly policy: Policy
   readonly graceBlocks: bigint
   readonly orders: () => TradingState
+  /** A defect: what its rule makes of what it decided. Default: as it is. */
+  readonly rule?: ((ruled: Ruled) => Ruled) | undefined
   readonly logger: Logger
   readonly scheduler: Scheduler
   /** Told of everything that it did about a block. */
@@ -29,9 +31,22 @@ export type ProtectorParameters = {
 /** The protector's process, as `infra/protector/runProtector.ts` has it, with the guardian's own rule. */
 export function startProtector(parameters: ProtectorParameters): void {
   const { process, chain, signer, policy, graceBlocks, orders, logger, scheduler, onDeed, exit } = parameters
+  const { rule: change = (ruled) => ruled } = parameters
   const pools = book.uniswapV3.pools.map(({ address }) => address)
   const assets = [WETH, USDC]
   const id = agentId('rescuer')
+  const rule = createRule({
+    id,
+    account: ACCOUNT,
+    thresholds: policy.healthFactor,
+    assets,
+    pools,
+    wrappedNative: book.wrappedNative,
+    blockSeconds: BLOCK_SECONDS,
+    maxSlippage: policy.riskReducing.slippage.oracle,
+    quoteTolerance: policy.riskReducing.slippage.pool,
+    validForBlocks: BigInt(policy.intentExpiryBlocks),
+  })
   const protector = createProtector({
     chain,
     signer,
@@ -39,18 +54,7 @@ export function startProtector(parameters: ProtectorParameters): void {
     book,
     guarded: { id, account: ACCOUNT, watch: () => ({ positions: [ACCOUNT], assets, pools }) },
     policy,
-    rule: createRule({
-      id,
-      account: ACCOUNT,
-      thresholds: policy.healthFactor,
-      assets,
-      pools,
-      wrappedNative: book.wrappedNative,
-      blockSeconds: BLOCK_SECONDS,
-      maxSlippage: policy.riskReducing.slippage.oracle,
-      quoteTolerance: policy.riskReducing.slippage.pool,
-      validForBlocks: BigInt(policy.intentExpiryBlocks),
-    }),
+    rule: (snapshot) => change(rule(snapshot)),
     orders,
     blockSeconds: BigInt(BLOCK_SECONDS),
     graceBlocks,

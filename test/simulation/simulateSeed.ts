@@ -1,4 +1,5 @@
 import type { Hex } from 'viem'
+import type { Ruled } from '../../agents/lending-guardian/rule.ts'
 import type { OwnerOrders } from '../../infra/orders/ownerOrders.ts'
 import { withOwnerOrders } from '../../infra/orders/withOwnerOrders.ts'
 import type { LedgerEntry } from '../../infra/signer/createSigner.ts'
@@ -21,6 +22,7 @@ import { startProtector } from './protector.ts'
 import { createQueue } from './queue.ts'
 import { random as randomOf } from './random.ts'
 import { createRelay } from './relay.ts'
+import { type Asked, dollarsOf } from './rescues.ts'
 import { ACCOUNT, agents as agentsOf, book, drawParts, drawPolicy, type Parts } from './scene.ts'
 import { createScheduler } from './scheduler.ts'
 import { createSignerHost } from './signerHost.ts'
@@ -39,6 +41,8 @@ export type Defect = {
   readonly policy?: (policy: Policy) => Policy
   /** How many blocks the protector takes its grace for. */
   readonly graceBlocks?: (blocks: bigint) => bigint
+  /** What the protector's rule makes of what it decided. */
+  readonly rule?: (ruled: Ruled) => Ruled
   /** Whether somebody starts a process again that died. */
   readonly revives?: (name: string) => boolean
   /** Parts of the product that it takes to show. */
@@ -109,6 +113,8 @@ export async function simulateSeed(seed: number, options: SeedOptions = {}): Pro
     rules: defect.rules,
   })
   let protection: Protection['kind'] | null = null
+  /** Of the life that the protector has now: what it asked for before, it forgot. */
+  let asked: Asked[] = []
   const monitor = createMonitor({
     chain,
     journal,
@@ -116,7 +122,7 @@ export async function simulateSeed(seed: number, options: SeedOptions = {}): Pro
     policy: written,
     approvers,
     graceBlocks,
-    protection: () => protection,
+    watched: () => ({ kind: protection, asked }),
     now: () => scheduler.now() - START,
   })
   const queue = createQueue(scheduler, faults, random.fork('queue'))
@@ -190,14 +196,27 @@ export async function simulateSeed(seed: number, options: SeedOptions = {}): Pro
     else startDeciding(shared)
   }
 
-  type Shared = Pick<Parameters<typeof startProtector>[0], 'process' | 'scheduler' | 'chain' | 'signer'> &
-    Pick<Parameters<typeof startProtector>[0], 'logger' | 'exit'>
+  type Shared = Pick<
+    Parameters<typeof startProtector>[0],
+    'process' | 'scheduler' | 'chain' | 'logger' | 'exit'
+  > & { readonly signer: Signer }
 
   function startGuarding(shared: Shared): void {
     const grace = graceBlocks ?? 0n
     protection = null
+    asked = []
     startProtector({
       ...shared,
+      signer: {
+        sign(request) {
+          const { nonce, plan } = request
+          const cost = dollarsOf(plan.gasLimit * plan.maxFeePerGas, chain.head())
+          asked.push({ nonce, cost, at: BigInt(scheduler.now()) / 1_000n })
+          return shared.signer.sign(request)
+        },
+        signedFrom: (of, nonce) => shared.signer.signedFrom(of, nonce),
+      },
+      rule: defect.rule,
       policy,
       graceBlocks: defect.graceBlocks?.(grace) ?? grace,
       orders: () => orders.stateFor({ agent: 'rescuer', account: ACCOUNT }),

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { mutants } from './defects.fixture.ts'
+import { invariants } from './invariants.ts'
 import { keptSeeds } from './keptSeeds.ts'
 import { totalsOf } from './report.ts'
 import { runSeeds } from './runSeeds.ts'
-import { simulateSeed } from './simulateSeed.ts'
+import { type Defect, simulateSeed } from './simulateSeed.ts'
 
 const JOBS = 2
 const SEEDS = Array.from({ length: 1_000 }, (_, seed) => seed)
@@ -54,12 +55,23 @@ describe('a defect is found', () => {
   /** How many seeds a defect may take to show. */
   const TRIES = 80
 
+  /** What a defect takes to show, without the defect. */
+  const sceneOf = ({ parts = {}, needs = [] }: Defect): Defect => ({ parts, needs })
+
+  it('of every invariant', () => {
+    const broken = new Set<string>(mutants.map(({ breaks }) => breaks))
+    expect(invariants.filter((invariant) => !broken.has(invariant))).toEqual([])
+  })
+
   it.each(mutants)(
     '$name: $breaks',
     async ({ defect, breaks }) => {
       for (let seed = 0; seed < TRIES; seed++) {
         const { violations } = await simulateSeed(seed, { defect })
-        if (violations.some(({ invariant }) => invariant === breaks)) return
+        if (!violations.some(({ invariant }) => invariant === breaks)) continue
+        // It is the defect that breaks it: the same parts and faults without it break nothing.
+        expect((await simulateSeed(seed, { defect: sceneOf(defect) })).violations).toEqual([])
+        return
       }
       expect.unreachable(`no seed of ${TRIES} broke "${breaks}"`)
     },
