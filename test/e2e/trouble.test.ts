@@ -118,4 +118,11 @@ describe('when something goes wrong', { timeout: 120_000 }, () => {
     const nobody = await finished(rialto(['halt', '--agent', 'x', '--config', config], { folder }))
     expect(nobody.code).toBe(2)
   })
+
+  it('halts all without a configuration, and says that another folder may have been meant', async () => {
+    const folder = scratchFolder()
+    const halt = await finished(rialto(['halt'], { folder, cwd: folder }))
+    expect(halt.code, halt.stderr).toBe(0)
+    expect(halt.stdout).toContain('there is no configuration here, so if you meant another folder')
+  })
 })

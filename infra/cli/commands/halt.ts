@@ -84,7 +84,7 @@ async function order(terminal: Terminal, state: TradingState, options: Options):
         agents,
       }),
     )
-  terminal.out(`${whom(scope)}: ${state}${EXPLAINED[told.by](directory)}.`)
+  terminal.out(`${whom(scope)}: ${state}${EXPLAINED[told.by](directory, configured.isMissing)}.`)
   // The strictest order counts: one for all outlasts what one agent is told.
   for (const { id, tradingState } of agents ?? [])
     if (account === null && (agent === null || agent === id) && tradingState !== state)
@@ -100,9 +100,10 @@ type Told =
   | { readonly by: 'runtime'; readonly agents: OrderAnswer['agents'] }
   | { readonly by: 'here' | 'beside' | 'nobody' | 'later' }
 
-const EXPLAINED: Readonly<Record<Told['by'], (directory: string) => string>> = {
+const EXPLAINED: Readonly<Record<Told['by'], (directory: string, isMissing: boolean) => string>> = {
   runtime: () => '',
-  here: (directory) => ` (nothing runs on ${directory} now; it holds from the next start on)`,
+  here: (directory, isMissing) =>
+    ` (nothing runs on ${directory} now; it holds from the next start on${isMissing ? '; there is no configuration here, so if you meant another folder, nothing is stopped there' : ''})`,
   beside: () => ' (the runtime could not be told; the journal was, beside it)',
   nobody: () =>
     ' (the runtime could not be told; signer and protector obey all the same, and so does it once it goes on)',
