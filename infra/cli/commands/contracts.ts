@@ -9,7 +9,7 @@ import { type Deployment, planDeployment } from '../../contracts/planDeployment.
 import { passphraseFdOption, passphraseFileOption } from '../passphrase.ts'
 import type { Terminal } from '../terminal.ts'
 import { openRpc } from './policy/policyTarget.ts'
-import { findWallet, type WalletOptions, withKeystore } from './wallet/openWallet.ts'
+import { findWallet, type WalletOptions, withKey } from './wallet/openWallet.ts'
 
 type Options = WalletOptions & { readonly send?: boolean; readonly label?: string }
 
@@ -49,12 +49,7 @@ async function run(terminal: Terminal, options: Options): Promise<void> {
     return
   }
   const wallet = await findWallet(options)
-  const hash = await withKeystore(wallet, async (keystore) => {
-    const payer = keystore.load(options.label ?? '')
-    if (payer === null)
-      throw new InvalidInputError(`There is no key labelled "${options.label}" in ${wallet.folder}.`, {
-        fix: 'See the labels with rialto wallet list.',
-      })
+  const hash = await withKey(wallet, options.label ?? '', async (payer) => {
     const refused = (why: string) => new NotDeployedError(why)
     const nextCommand = 'rialto contracts'
     await requireIdle(rpc, payer.address, nextCommand)

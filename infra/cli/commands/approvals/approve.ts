@@ -13,7 +13,7 @@ import {
   passphraseFileOption,
 } from '../../passphrase.ts'
 import type { Terminal } from '../../terminal.ts'
-import { findWallet } from '../wallet/openWallet.ts'
+import { findKey, findWallet } from '../wallet/openWallet.ts'
 import {
   type ApprovalsOptions,
   approvalsOptions,
@@ -108,11 +108,7 @@ function typedDataJson({ record }: ApprovalView) {
  */
 async function signWith(label: string, { record }: ApprovalView, options: Options): Promise<Hex> {
   const wallet = await findWallet(options)
-  const key = wallet.keys.find((each) => each.label === label)
-  if (key === undefined)
-    throw new InvalidInputError(`There is no key labelled "${label}" in ${wallet.folder}.`, {
-      fix: 'See the keys with rialto wallet list.',
-    })
+  const key = findKey(wallet, label)
   if (!record.owners.some((owner) => isAddressEqual(owner, key.address)))
     throw new InvalidInputError(`${key.address} is no owner: the policy does not name it.`, {
       fix: `Sign with a key of ${record.owners.join(', ') || 'an owner; the policy names none'}.`,

@@ -11,7 +11,7 @@ import { safeTransactionHash } from '../../../safe/safeTransaction.ts'
 import { requireOwner, sendSafeTransaction } from '../../../safe/sendSafeTransaction.ts'
 import { writeTransactions } from '../../../safe/writeTransactions.ts'
 import { openRpc } from '../policy/policyTarget.ts'
-import { findWallet, type WalletOptions, withKeystore } from '../wallet/openWallet.ts'
+import { findWallet, type WalletOptions, withKey } from '../wallet/openWallet.ts'
 import {
   describeRemainder,
   nameOf,
@@ -137,12 +137,7 @@ export async function sendSafe(
   const { evacuee, state, transaction } = prepared
   if (transaction === null) throw new InvalidInputError('There is nothing to sign.')
   const wallet = await findWallet(options)
-  return withKeystore(wallet, (keystore) => {
-    const owner = keystore.load(label)
-    if (owner === null)
-      throw new InvalidInputError(`There is no key labelled "${label}" in ${wallet.folder}.`, {
-        fix: 'See the labels with rialto wallet list.',
-      })
+  return withKey(wallet, label, (owner) => {
     requireOwner(owner.address, evacuee.account, state)
     onReady()
     return sendSafeTransaction({

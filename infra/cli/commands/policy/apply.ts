@@ -7,7 +7,7 @@ import { sendSafeTransaction } from '../../../safe/sendSafeTransaction.ts'
 import { writeTransactions } from '../../../safe/writeTransactions.ts'
 import { passphraseFdOption, passphraseFileOption } from '../../passphrase.ts'
 import type { Terminal } from '../../terminal.ts'
-import { findWallet, type WalletOptions, withKeystore } from '../wallet/openWallet.ts'
+import { findWallet, type WalletOptions, withKey } from '../wallet/openWallet.ts'
 import { findRole, openRpc, type PolicyOptions, policyOptions, type RoleTarget } from './policyTarget.ts'
 
 type Options = PolicyOptions &
@@ -134,12 +134,7 @@ async function send(
 ) {
   const { safe, multiSend } = role.account
   const wallet = await findWallet(options)
-  return withKeystore(wallet, (keystore) => {
-    const owner = keystore.load(options.ownerLabel ?? '')
-    if (owner === null)
-      throw new InvalidInputError(`There is no key labelled "${options.ownerLabel}" in ${wallet.folder}.`, {
-        fix: 'See the labels with rialto wallet list.',
-      })
+  return withKey(wallet, options.ownerLabel ?? '', (owner) => {
     const transaction = safeTransactionOf(changes, multiSend, state.nonce)
     return sendSafeTransaction({
       rpc: openRpc(chain),

@@ -6,7 +6,7 @@ import { type NewSafe, type NewSafeParameters, planSafe } from '../../../safe/pl
 import { passphraseFdOption, passphraseFileOption } from '../../passphrase.ts'
 import type { Terminal } from '../../terminal.ts'
 import { findPolicy, openRpc, type PolicyOptions, parseAddress } from '../policy/policyTarget.ts'
-import { findWallet, type Wallet, type WalletOptions, withKeystore } from '../wallet/openWallet.ts'
+import { findKey, findWallet, type Wallet, type WalletOptions, withKey } from '../wallet/openWallet.ts'
 
 type Options = Pick<PolicyOptions, 'config' | 'agent' | 'member' | 'json'> &
   WalletOptions & {
@@ -58,7 +58,7 @@ async function run(terminal: Terminal, options: Options): Promise<void> {
       fix: 'Set chain to { kind: "rpc", … }.',
     })
   const wallet = await findWallet(options)
-  const payer = options.ownerLabel === undefined ? null : addressOfKey(options.ownerLabel, wallet)
+  const payer = options.ownerLabel === undefined ? null : findKey(wallet, options.ownerLabel).address
   const ids = config.agents.map(({ id }) => id)
   const parameters: NewSafeParameters = {
     rpc: openRpc(chain),
@@ -93,11 +93,9 @@ async function run(terminal: Terminal, options: Options): Promise<void> {
   for (const line of [...whereOf(planned), costLine(cost)]) terminal.note(line)
   // Before the passphrase is asked for.
   requireCoins(from, cost)
-  const { hash, block } = await withKeystore(wallet, (keystore) => {
-    const key = keystore.load(options.ownerLabel ?? '')
-    if (key === null) throw noSuchKey(options.ownerLabel ?? '', wallet)
-    return createSafe({ rpc, chainId: chain.chainId, planned, transaction, payer: key })
-  })
+  const { hash, block } = await withKey(wallet, options.ownerLabel ?? '', (key) =>
+    createSafe({ rpc, chainId: chain.chainId, planned, transaction, payer: key }),
+  )
   terminal.note(`Transaction ${hash} is mined.`)
   const after = {
     ...{ planned: await planSafe(parameters), cost: null, hash },
@@ -126,17 +124,6 @@ function parseSaltNonce(text: string): bigint {
   const value = /^\d{1,78}$/.test(text) ? BigInt(text) : null
   if (value !== null && value <= maxUint256) return value
   throw new InvalidArgumentError('It must be a number from 0 of at most 256 bits.')
-}
-
-const noSuchKey = (label: string, { folder }: Wallet) =>
-  new InvalidInputError(`There is no key labelled "${label}" in ${folder}.`, {
-    fix: 'See the labels with rialto wallet list.',
-  })
-
-function addressOfKey(label: string, wallet: Wallet): Address {
-  const key = wallet.keys.find((each) => each.label === label)
-  if (key === undefined) throw noSuchKey(label, wallet)
-  return key.address
 }
 
 /** The keys by which agents act, and their protectors: those that roles are to hold. */

@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
+import type { PrivateKeyAccount } from 'viem'
 import { InvalidInputError, InvariantError } from '../../../../runtime/core/errors.ts'
 import { directoryOf, findDirectory } from '../../../config/findDirectory.ts'
 import { type PassphraseConfig, passphraseOf } from '../../../config/loadConfig.ts'
@@ -97,6 +98,41 @@ export async function withKeystore<T>(
     passphrase.fill(0)
   }
 }
+
+/**
+ * A key of the keystore, with nothing opened.
+ *
+ * @throws {InvalidInputError} when there is none of that label.
+ */
+export function findKey(wallet: Wallet, label: string): KeyEntry {
+  const key = wallet.keys.find((each) => each.label === label)
+  if (key !== undefined) return key
+  throw noSuchKey(wallet, label)
+}
+
+/**
+ * Opens the keystore for what one of its keys signs.
+ *
+ * @throws {InvalidInputError} when there is no such key, before any passphrase is asked for.
+ */
+export async function withKey<T>(
+  wallet: Wallet,
+  label: string,
+  work: (key: PrivateKeyAccount) => T | Promise<T>,
+): Promise<T> {
+  findKey(wallet, label)
+  return withKeystore(wallet, (keystore) => {
+    const key = keystore.load(label)
+    // Somebody may have taken it away meanwhile.
+    if (key === null) throw noSuchKey(wallet, label)
+    return work(key)
+  })
+}
+
+const noSuchKey = ({ folder }: Wallet, label: string) =>
+  new InvalidInputError(`There is no key labelled "${label}" in ${folder}.`, {
+    fix: 'See the labels with rialto wallet list.',
+  })
 
 /** Two commands that make a key of one label at once would leave a keystore that nobody can open. */
 async function lockKeystore(folder: string): Promise<() => void> {
